@@ -1,0 +1,1 @@
+"""sessionwrap records terminal sessions. This file stays empty of code: every login imports it."""

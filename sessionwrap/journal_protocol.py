@@ -1,0 +1,95 @@
+"""The journal's native protocol: one datagram of fields (systemd.io/JOURNAL_NATIVE_PROTOCOL).
+
+Used instead of sd_journal_sendv, which answers success when the journal's socket is missing and
+blocks without limit when the journal does not read: a recorder has to know both. Standard
+library only; the hook and the login shell raise their alerts through this.
+"""
+
+from __future__ import annotations
+
+from sessionwrap import message_ids, paths
+from sessionwrap.errors import SinkError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import _socket
+    from collections.abc import Mapping
+
+EAGAIN = 11
+EINTR = 4
+ENOBUFS = 105
+
+
+def pack(fields: Mapping[str, str]) -> bytes:
+    """Give the wire form of fields; appending packs gives an entry of all their fields."""
+    return b"".join(
+        pack_field(name, value.encode("utf-8", "surrogateescape")) for name, value in fields.items()
+    )
+
+
+def pack_field(name: str, value: bytes) -> bytes:
+    """Give the wire form of one field; a value with a line break travels with its length."""
+    if b"\n" in value:
+        return b"%s\n%s%s\n" % (name.encode(), len(value).to_bytes(8, "little"), value)
+    return b"%s=%s\n" % (name.encode(), value)
+
+
+def connect(path: str = paths.JOURNAL_SOCKET) -> _socket.socket:
+    """Open a socket to the journal; SinkError where nobody listens."""
+    import _socket  # a login that raises no alert does not pay for it
+
+    sock = _socket.socket(
+        _socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
+    )
+    try:
+        sock.connect(path)
+    except OSError as error:
+        sock.close()
+        raise SinkError(f"the journal does not answer at {path}: {error.strerror}") from error
+    return sock
+
+
+def send(sock: _socket.socket, datagram: bytes) -> bool:
+    """Hand one entry over. False: the journal's queue is full, wait until it is writable.
+
+    Raises SinkError when the journal has gone or refuses the entry.
+    """
+    try:
+        sock.send(datagram)
+    except OSError as error:
+        if error.errno in (EAGAIN, ENOBUFS, EINTR):
+            return False
+        raise SinkError(f"the journal does not take an entry: {error.strerror}") from error
+    return True
+
+
+def alert(
+    message_id: str, message: str, fields: Mapping[str, str], path: str = paths.JOURNAL_SOCKET
+) -> bool:
+    """Log what an administrator must see, at once or not at all; tells whether it was taken."""
+    entry = {
+        "MESSAGE": message,
+        "MESSAGE_ID": message_id,
+        "PRIORITY": "2",
+        "SYSLOG_IDENTIFIER": "sessionwrap",
+        **fields,
+    }
+    try:
+        sock = connect(path)
+    except SinkError:
+        return False
+    try:
+        return send(sock, pack(entry))
+    except SinkError:
+        return False
+    finally:
+        sock.close()
+
+
+def alert_not_recorded(message: str, user: str, service: str) -> bool:
+    """Log that a login of ``user`` that should be recorded is not."""
+    return alert(
+        message_ids.ALERT_NOT_RECORDED,
+        message,
+        {"SESSIONWRAP_USER": user, "SESSIONWRAP_SERVICE": service},
+    )

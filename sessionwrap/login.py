@@ -1,0 +1,174 @@
+"""sessionwrap-shell: started as a user's login shell, it becomes the user's real shell.
+
+Runs with the user's rights in every login of an enrolled user, so it holds no secret and decides
+nothing that the recorder does not check again. Standard library only, and of that as little as
+can be: its start is everybody's waiting time. What only a recorded login needs is in ``handover``.
+"""
+
+from __future__ import annotations
+
+import _signal as signal  # the module `signal` makes enums of everything: milliseconds
+import os
+import sys
+
+from sessionwrap import paths, tickets
+from sessionwrap.errors import ConfigError, LoginRefused, TicketError
+
+EXIT_REFUSED = 1
+FALLBACK_SHELL = "/bin/sh"
+EMPTIED = (b"GCONV_PATH", b"LD_AUDIT", b"LD_LIBRARY_PATH", b"LD_PRELOAD", b"LOCPATH")
+"""What sshd_config.d/sessionwrap.conf sets to nothing; nobody else needs to see that."""
+
+Environment = dict[bytes, bytes]
+
+
+def main() -> None:
+    """Become the user's real shell, recorded if the decision says so."""
+    # Python ignores these two, and what is ignored stays so in the shell.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends us without a traceback
+    args = [os.fsencode(arg) for arg in sys.argv[1:]]
+    env = environment()
+    try:
+        start(args, env)
+    except LoginRefused as refusal:
+        _say(f"{refusal} Please tell an administrator.")
+    except Exception as error:  # a fault of ours ends the login, it never passes unrecorded
+        _say(f"this login cannot be recorded: {type(error).__name__}: {error}")
+    os._exit(EXIT_REFUSED)
+
+
+def start(args: list[bytes], env: Environment) -> None:
+    """Replace this process by the real shell; returns only by raising LoginRefused."""
+    as_login = is_login_shell(args, env, *parent())
+    try:
+        ticket = tickets.find(os.getpid(), os.getuid())
+    except TicketError as error:
+        raise LoginRefused(
+            f"this login must be recorded, but its ticket is broken: {error}."
+        ) from error
+    shell = ticket.shell if ticket is not None else ""
+    fallback = ""
+    if ticket is None or ticket.record:
+        from sessionwrap import handover  # a login that is not recorded does not pay for it
+
+        fallback = handover.record(args, env)
+    become(shell or _known_shell(fallback), args, env, as_login)
+
+
+def become(path: str, args: list[bytes], env: Environment, as_login: bool) -> None:
+    """Exec the real shell in place, with the name and variables that it expects."""
+    name = path.rpartition("/")[2]
+    if env.get(b"SHELL") == paths.LOGIN_SHELL.encode():
+        env[b"SHELL"] = os.fsencode(path)
+    argv = [os.fsencode(("-" if as_login else "") + name), *args]
+    try:
+        os.execve(path, argv, env)
+    except OSError as error:
+        _alert_shell(path, str(error.strerror))
+        os.execve(FALLBACK_SHELL, [b"-sh" if as_login else b"sh", *args], env)
+
+
+def environment() -> Environment:
+    """Give the variables that we were started with.
+
+    Not os.environ: under the C locale Python puts LC_CTYPE into its own (PEP 538).
+    """
+    with open("/proc/self/environ", "rb") as file:
+        pairs = [item.partition(b"=") for item in file.read().split(b"\0") if b"=" in item]
+    # Of two of one name the first wins, as in getenv(3).
+    return {name: value for name, _, value in reversed(pairs) if value or name not in EMPTIED}
+
+
+def parent() -> tuple[str, list[str]]:
+    """Give the name and the command line of the program that started us."""
+    pid = os.getppid()
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
+            name = file.read(64).rstrip("\n")
+        with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as file:
+            return name, file.read(65536).split("\0")
+    except OSError:
+        return "", []
+
+
+_OPTIONS_WITH_VALUE = {
+    "su": "cgGswT",
+    "runuser": "cgGsuwT",
+    "sudo": "CDghpRrTtUu",
+}
+_LOGIN_OPTION = {"su": "l", "runuser": "l", "sudo": "i"}
+
+
+def is_login_shell(
+    args: list[bytes], env: Environment, parent_name: str, parent_command: list[str]
+) -> bool:
+    """Tell whether the program that started us wants a login shell.
+
+    By custom it says so with a `-` before argv[0], but the kernel takes argv[0] away from a
+    script (execve(2), "Interpreter scripts"). So we ask what it must have been: su and sudo say
+    it in their own command line; sshd, login and tmux want one unless they pass a command; from
+    anybody else a new environment, one that no shell has been in yet, means a new login.
+    """
+    if parent_name in _LOGIN_OPTION:
+        return _has_option(
+            parent_command[1:], _LOGIN_OPTION[parent_name], _OPTIONS_WITH_VALUE[parent_name]
+        )
+    if b"-c" in args[:1]:
+        return False
+    return parent_name.startswith(("sshd", "login", "tmux")) or b"SHLVL" not in env
+
+
+def _has_option(command: list[str], letter: str, with_value: str) -> bool:
+    words = iter(command)
+    for word in words:
+        if word in ("-", "--login"):
+            return True
+        if word == "--":
+            return False
+        if word.startswith("--") or not word.startswith("-"):
+            continue  # su takes its user before options; sudo's command begins after its own
+        for place, option in enumerate(word[1:], start=2):
+            if option == letter:
+                return True
+            if option in with_value:
+                if place == len(word):
+                    next(words, None)
+                break
+    return False
+
+
+def _known_shell(fallback: str) -> str:
+    """Give the first shell that works: the map's, the settings', /bin/sh."""
+    import pwd  # only where the ticket names no shell
+
+    from sessionwrap import shells
+
+    try:
+        shell = shells.lookup(pwd.getpwuid(os.getuid()).pw_name) or fallback
+    except (ConfigError, KeyError):
+        shell = fallback
+    if shell and shells.usable(shell):
+        return shell
+    _alert_shell(shell, "it is missing, not executable, or sessionwrap-shell itself")
+    return FALLBACK_SHELL
+
+
+def _alert_shell(shell: str, reason: str) -> None:
+    from sessionwrap import journal_protocol, message_ids
+
+    journal_protocol.alert(
+        message_ids.ALERT_SHELL,
+        f"The shell {shell or '(unknown)'} cannot be started: {reason}. "
+        f"{FALLBACK_SHELL} was started instead",
+        {"SESSIONWRAP_UID": str(os.getuid())},
+    )
+
+
+def _say(text: str) -> None:
+    try:
+        os.write(2, f"sessionwrap: {text}\r\n".encode("utf-8", "surrogateescape"))
+    except OSError:
+        return  # nobody is there to read it

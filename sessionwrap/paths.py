@@ -1,0 +1,24 @@
+"""Where things are on an installed system. No variable of the environment moves any of them."""
+
+from __future__ import annotations
+
+CONFIG_DIR = "/etc/sessionwrap"
+SCOPE_FILE = CONFIG_DIR + "/sessionwrap.conf"
+SCOPE_DROPINS = CONFIG_DIR + "/conf.d"
+SETTINGS_FILE = CONFIG_DIR + "/rec-session.conf"
+
+RUN_DIR = "/run/sessionwrap"
+RECORDER_SOCKET = RUN_DIR + "/recorder.sock"
+TICKETS_DIR = RUN_DIR + "/tickets"
+SPOOL_DIR = RUN_DIR + "/spool"
+
+STATE_DIR = "/var/lib/sessionwrap"
+SHELLS_FILE = STATE_DIR + "/shells"
+
+DATA_DIR = "/usr/share/sessionwrap"
+SETTINGS_SCHEMA = DATA_DIR + "/rec-session.schema.json"
+
+LOGIN_SHELL = "/usr/bin/sessionwrap-shell"
+JOURNAL_SOCKET = "/run/systemd/journal/socket"
+
+RECORDER_USER = "sessionwrap"

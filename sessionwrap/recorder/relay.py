@@ -1,0 +1,334 @@
+"""The relay: bytes between outer terminal and recording pty, each recorded before it goes on.
+
+One loop, one thread, nothing in it waits but poll(2). Back-pressure works both ways: who does not
+read is not written to, and what cannot be recorded is not read.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import termios
+import time
+from collections.abc import Callable
+from typing import Final
+
+from sessionwrap import entries, handshake
+from sessionwrap.model import INPUT, OUTPUT, WINDOW, pack_winsize
+from sessionwrap.recorder import terminal
+from sessionwrap.recorder.outbox import Outbox
+from sessionwrap.recorder.spool import Spool
+
+CHUNK: Final = 4096
+"""Bytes of one read. A pty gives at most 4095."""
+BURST: Final = 16
+"""Reads of output in a row before input is looked at again."""
+MANY: Final = 1024
+"""Bytes: a read of as many as that is likely to be followed by another."""
+ROBBED: Final = 3
+"""How many times in a row what was there to be read is gone before it is an intruder."""
+STALLED: Final = (
+    b"\r\nsessionwrap: this session cannot be recorded at the moment and waits until it can.\r\n"
+)
+
+_IN: Final = select.POLLIN
+_OUT: Final = select.POLLOUT
+_GONE: Final = select.POLLHUP | select.POLLERR | select.POLLNVAL
+
+
+class Signals:
+    """SIGWINCH, SIGHUP and SIGTERM as bytes of a pipe, so that poll(2) sees them."""
+
+    def __init__(self) -> None:
+        self.fd, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
+        for number in (signal.SIGWINCH, signal.SIGHUP, signal.SIGTERM):
+            signal.signal(number, lambda _number, _frame: None)
+
+    def take(self) -> bytes:
+        """Give the numbers of the signals that came, a byte each."""
+        try:
+            return os.read(self.fd, 512)
+        except BlockingIOError:
+            return b""
+
+
+class Relay:
+    """Relays until one side ends; ``run`` gives the reason, a word of ``entries``.
+
+    ``outer`` and ``master`` do not block. ``connection`` is that of a login shell that waits for
+    its child, or -1: it says when the window changes and must be there as long as we are.
+    ``start`` is CLOCK_MONOTONIC at the first event, in nanoseconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        outer: int,
+        master: int,
+        connection: int,
+        spool: Spool,
+        outbox: Outbox,
+        sink_fileno: Callable[[], int],
+        signals: Signals,
+        start: int,
+        log_input: bool,
+        log_output: bool,
+        log_window: bool,
+        has_it_alone: bool,
+    ) -> None:
+        self._outer = outer
+        self._master = master
+        self._connection = connection
+        self._spool = spool
+        self._outbox = outbox
+        self._sink_fileno = sink_fileno
+        self._signals = signals
+        self._start = start
+        self._log_input = log_input
+        self._log_output = log_output
+        self._log_window = log_window
+        self._has_it_alone = has_it_alone
+        self._robbed = 0
+        self._to_outer = b""
+        self._to_master = b""
+        self._master_open = True
+        self._stalled = False
+        self._reason: str | None = None
+        self._polled: dict[int, int] = {}
+        self._poll = select.poll()
+        self._handlers: dict[int, Callable[[int], None]] = {
+            outer: self._on_outer,
+            master: self._on_master,
+            signals.fd: self._on_signals,
+            connection: self._on_connection,
+        }
+        self._set_polled(signals.fd, _IN)
+        if connection >= 0:
+            self._set_polled(connection, _IN)
+        self._watch()
+
+    def now(self) -> int:
+        """Give the time in milliseconds from the first event."""
+        return (time.monotonic_ns() - self._start) // 1_000_000
+
+    def run(self) -> str:
+        """Relay until the session ends. Raises SpoolError and OSError on faults of our own."""
+        poll, handlers, outbox = self._poll.poll, self._handlers, self._outbox
+        while self._reason is None:
+            due = outbox.due
+            for fd, happened in poll(None if due is None else max(0, due - self.now())):
+                handlers[fd](happened)
+            due = outbox.due
+            if due is not None and (now := self.now()) >= due:
+                outbox.flush(now, everything=True)
+                self._watch()
+        return self._reason
+
+    def show(self, data: bytes) -> None:
+        """Record and write something to the user's terminal as if a program had."""
+        if self._log_output:
+            self._record(OUTPUT, data)
+        self._write_outer(data)
+
+    def drain_output(self) -> None:
+        """Record what the session printed after its client had gone."""
+        while self._reason is not None and self._spool.room(CHUNK) is not None:
+            try:
+                data = os.read(self._master, CHUNK)
+            except OSError:
+                return  # nothing there (EAGAIN), or no process left that could print (EIO)
+            if not data:
+                return
+            if self._log_output:
+                self._record(OUTPUT, data)
+
+    def _on_master(self, happened: int) -> None:
+        if happened & _OUT:
+            self._drain_to_master()
+        if not happened & ~_OUT:
+            return
+        spool, outbox, master = self._spool, self._outbox, self._master
+        for _ in range(BURST):
+            place = spool.room(CHUNK)
+            if place is None:
+                self._stall()
+                return
+            try:
+                count = os.readv(master, [place])
+            except BlockingIOError:
+                break
+            except OSError:
+                count = 0  # EIO: the last process has closed the slave
+            if not count:
+                self._master_open = False
+                self._watch()
+                break
+            if self._log_output:
+                now = self.now()
+                spool.commit(now, OUTPUT, count)
+                if outbox.idle:
+                    outbox.saw(now)
+            if not self._write_outer(place[:count]) or count < MANY:
+                break
+        if spool.fill >= outbox.full_at and not outbox.busy and not outbox.is_away:
+            outbox.flush(self.now(), everything=False)
+            if outbox.busy:
+                self._watch()
+
+    def _on_outer(self, happened: int) -> None:
+        if happened & _OUT:
+            self._drain_to_outer()
+        if not happened & ~_OUT:
+            return
+        if self._log_input and self._spool.room(CHUNK) is None:
+            self._stall()
+            return
+        try:
+            data = os.read(self._outer, CHUNK)
+        except BlockingIOError:
+            self._was_robbed()
+            return
+        except OSError:
+            data = b""  # EIO: hung up
+        self._robbed = 0
+        if not data:
+            self._reason = entries.HUNG_UP
+            return
+        if self._log_input:
+            self._record(INPUT, self._masked(data))
+        self._write_master(data)
+
+    def _was_robbed(self) -> None:
+        """Somebody else reads what the user types: an unrecorded line, which is cut.
+
+        poll(2) said that there is something, and there is nothing: a process that had opened the
+        terminal before it was closed to all reads there, or holds its lock while it waits to
+        (n_tty_read). In a terminal of another session that may be in order.
+        """
+        self._robbed += 1
+        if self._has_it_alone and self._robbed >= ROBBED:
+            self._reason = entries.INTRUDED
+
+    def _on_signals(self, _happened: int) -> None:
+        came = self._signals.take()
+        if signal.SIGWINCH in came:
+            self._resize()
+        if signal.SIGHUP in came:
+            self._reason = entries.HUNG_UP
+        elif signal.SIGTERM in came:
+            self._reason = entries.TERMINATED
+
+    def _on_connection(self, _happened: int) -> None:
+        # The login shell at its other end can say one thing, and must not go away before us.
+        if os.read(self._connection, handshake.MAX_FRAME) == handshake.WINCH:
+            self._resize()
+        else:
+            self._reason = entries.HUNG_UP
+
+    def _on_sink(self, _happened: int) -> None:
+        self._outbox.resume(self.now())
+        self._watch()
+
+    def _watch(self) -> None:
+        """Poll for what the present state can use, and for no more."""
+        if self._stalled and self._spool.room(2 * CHUNK) is not None:
+            self._stalled = False
+            self._resize()  # a change of the window meanwhile found no room
+        if not self._master_open and not self._to_outer and self._reason is None:
+            self._reason = entries.EXITED
+        reads_outer = not self._to_master and not self._stalled
+        # Its hang-up is wanted always, so the outer terminal stays in even for nothing else.
+        outer = (_IN if reads_outer else 0) | (_OUT if self._to_outer else 0)
+        self._set_polled(self._outer, outer, keep=True)
+        reads_master = self._master_open and not self._to_outer and not self._stalled
+        master = (_IN if reads_master else 0) | (_OUT if self._to_master else 0)
+        self._set_polled(self._master, master if self._master_open else 0)
+        sink = self._sink_fileno()
+        for fd in [fd for fd in self._polled if self._handlers[fd] == self._on_sink]:
+            if fd != sink or not self._outbox.busy:
+                self._set_polled(fd, 0)
+        if self._outbox.busy and sink >= 0:
+            self._handlers[sink] = self._on_sink
+            self._set_polled(sink, _OUT)
+
+    def _set_polled(self, fd: int, wanted: int, *, keep: bool = False) -> None:
+        # A descriptor that hung up and is polled for nothing would wake us without end.
+        if wanted or keep:
+            if self._polled.get(fd) != wanted:
+                self._poll.register(fd, wanted)
+                self._polled[fd] = wanted
+        elif fd in self._polled:
+            self._poll.unregister(fd)
+            del self._polled[fd]
+
+    def _stall(self) -> None:
+        """The spool is full: nothing is read until a sink has taken some of it."""
+        if not self._stalled:
+            self._stalled = True
+            if self._outbox.is_away:
+                self._write_outer(STALLED)
+            self._watch()
+
+    def _record(self, kind: int, data: bytes) -> None:
+        now = self.now()
+        if not self._spool.put(now, kind, data):
+            self._stall()
+        elif self._outbox.idle:
+            self._outbox.saw(now)
+
+    def _resize(self) -> None:
+        try:
+            size = terminal.copy_winsize(self._outer, self._master)
+        except OSError:
+            return  # hung up: poll is about to say so
+        if self._log_window:
+            self._record(WINDOW, pack_winsize(size))
+
+    def _masked(self, data: bytes) -> bytes:
+        try:
+            hidden = terminal.hides_typing(self._master)
+        except (OSError, termios.error):
+            hidden = True
+        return bytes(byte if byte < 0x20 else 0x2A for byte in data) if hidden else data
+
+    def _write_outer(self, data: bytes | memoryview) -> bool:
+        """Write to the user's terminal; false: it is full, and no more output is read."""
+        try:
+            count = 0 if self._to_outer else os.write(self._outer, data)
+        except BlockingIOError:
+            count = 0
+        except OSError:
+            self._reason = entries.HUNG_UP
+            return False
+        if count == len(data):
+            return True
+        self._to_outer += data[count:]
+        self._watch()
+        return False
+
+    def _drain_to_outer(self) -> None:
+        """Write what was left when the user's terminal was full."""
+        pending, self._to_outer = self._to_outer, b""
+        if self._write_outer(pending):
+            self._watch()
+
+    def _write_master(self, data: bytes) -> None:
+        """Write to the recording pty; what does not fit stops the reading of input."""
+        try:
+            count = os.write(self._master, data)
+        except BlockingIOError:
+            count = 0
+        except OSError:
+            return  # nobody is left to read it; the output's end says so
+        if count < len(data):
+            self._to_master = data[count:]
+            self._watch()
+
+    def _drain_to_master(self) -> None:
+        """Write what was left when the recording pty was full."""
+        pending, self._to_master = self._to_master, b""
+        self._write_master(pending)
+        if not self._to_master:
+            self._watch()

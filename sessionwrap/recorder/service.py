@@ -1,0 +1,376 @@
+"""sessionwrapd: takes requests, forks a worker for each recording, finishes what dead ones left.
+
+Resident and small: it never waits for a client, a directory service or a sink. Workers do, each
+for its own recording. What it holds of its children is a pidfd each; workers that an earlier
+instance left running are found by their spools and watched the same way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, NoReturn
+
+from systemd import daemon
+
+from sessionwrap import handshake, journal_protocol, message_ids, paths
+from sessionwrap.errors import ConfigError, HandshakeError, SessionwrapError, SinkError, SpoolError
+from sessionwrap.recorder import confirm, recovery, spool, worker
+from sessionwrap.recorder import peer as peers
+from sessionwrap.settings import Settings
+
+MAX_PENDING: Final = 128
+"""Connections that have not said what they want."""
+MAX_PENDING_OF_USER: Final = 16
+FRAME_SECONDS: Final = 5.0
+"""How long a connection may keep silent."""
+CHECK_SECONDS: Final = 60.0
+"""How often the journal is checked for what the running recordings sent."""
+CHECK_AGAIN_SECONDS: Final = 15.0
+NOT_KEPT: Final = "the journal does not keep what it is sent"
+_SIGNALS: Final = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+
+
+class Pending(NamedTuple):
+    """A connection whose first frame has not come."""
+
+    connection: socket.socket
+    peer: peers.Peer
+    deadline: float
+
+
+class Child(NamedTuple):
+    """A process that works for a user: its pid, the user's uid, the recording's spool."""
+
+    pid: int
+    uid: int
+    spool: str
+
+
+class Service:
+    """The recorder's one loop."""
+
+    def __init__(self, listener: socket.socket, settings: Settings) -> None:
+        self._listener = listener
+        self._settings = settings
+        self._pending: dict[int, Pending] = {}
+        self._children: dict[int, Child] = {}
+        self._stopping = False
+        self._journal_keeps = True
+        self._checker = 0
+        self._check_at = 0.0
+        self._poll = select.poll()
+        self._handlers: dict[int, Callable[[int], None]] = {}
+        self._signals, self._wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        listener.setblocking(False)
+        self._watch(listener.fileno(), self._on_listener)
+        self._watch(self._signals, self._on_signals)
+
+    def run(self) -> None:
+        """Serve until SIGTERM."""
+        signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
+        for number in _SIGNALS:
+            signal.signal(number, lambda _number, _frame: None)
+        for path in spool.spools():
+            self._adopt(path)
+        self._check_at = time.monotonic() + CHECK_SECONDS
+        # Workers share this image as long as nothing in it is written to: no collector runs.
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        daemon.notify("READY=1")
+        while not self._stopping:
+            for fd, _ in self._poll.poll(self._timeout()):
+                if fd in self._handlers:
+                    self._handlers[fd](fd)
+            self._expire()
+        daemon.notify("STOPPING=1")
+
+    def _watch(self, fd: int, handler: Callable[[int], None]) -> None:
+        self._handlers[fd] = handler
+        self._poll.register(fd, select.POLLIN)
+
+    def _unwatch(self, fd: int) -> None:
+        del self._handlers[fd]
+        self._poll.unregister(fd)
+
+    def _timeout(self) -> float | None:
+        deadlines = [pending.deadline for pending in self._pending.values()]
+        if self._wants_check():
+            deadlines.append(self._check_at)
+        if not deadlines:
+            return None
+        return max(0.0, min(deadlines) - time.monotonic()) * 1000 + 1
+
+    def _expire(self) -> None:
+        now = time.monotonic()
+        if self._wants_check() and now >= self._check_at:
+            self._check()
+        for fd in [fd for fd, pending in self._pending.items() if pending.deadline <= now]:
+            self._drop(fd)
+
+    def _drop(self, fd: int) -> None:
+        pending = self._pending.pop(fd)
+        self._unwatch(fd)
+        os.close(pending.peer.pidfd)
+        pending.connection.close()
+
+    def _wants_check(self) -> bool:
+        if self._checker or not confirm.can_confirm(self._settings):
+            return False
+        return bool(self._children) or not self._journal_keeps
+
+    def _check(self) -> None:
+        """Have a child see whether the journal keeps what it is sent; its status says."""
+        kept = self._journal_keeps
+
+        def check() -> None:
+            if not (confirm.latest_are_stored() if kept else confirm.alert_is_stored(NOT_KEPT)):
+                raise SinkError(NOT_KEPT)
+
+        self._checker = fork(check, set())
+
+    def _on_checked(self, status: int) -> None:
+        self._checker = 0
+        self._journal_keeps = status == 0
+        wait = CHECK_SECONDS if self._journal_keeps else CHECK_AGAIN_SECONDS
+        self._check_at = time.monotonic() + wait
+
+    def _on_listener(self, _fd: int) -> None:
+        try:
+            connection, _ = self._listener.accept()
+        except OSError:
+            return  # gone again, or no descriptor left: poll says when to try next
+        try:
+            peer = peers.identify(connection)
+        except HandshakeError:
+            connection.close()
+            return
+        uids = Counter(pending.peer.uid for pending in self._pending.values())
+        if len(self._pending) >= MAX_PENDING or uids[peer.uid] >= MAX_PENDING_OF_USER:
+            worker.refuse(connection, "too many logins are waiting for the recorder")
+            os.close(peer.pidfd)
+            connection.close()
+            return
+        connection.setblocking(False)
+        fd = connection.fileno()
+        self._pending[fd] = Pending(connection, peer, time.monotonic() + FRAME_SECONDS)
+        self._watch(fd, self._on_frame)
+
+    def _on_frame(self, fd: int) -> None:
+        connection, peer, _ = self._pending[fd]
+        try:
+            # Only looked at, and without what is passed beside it: that is the worker's to take.
+            frame = connection.recv(handshake.MAX_FRAME, socket.MSG_PEEK)
+            if handshake.is_ping(frame):
+                self._answer_ping(connection)
+            else:
+                self._start(connection, peer)
+        except BlockingIOError:
+            return
+        except (OSError, SessionwrapError) as error:
+            _take_frame(connection)
+            worker.refuse(connection, str(error))
+        self._drop(fd)
+
+    def _answer_ping(self, connection: socket.socket) -> None:
+        journal_protocol.connect().close()  # without it there is no start entry
+        if not self._journal_keeps:
+            raise SinkError(NOT_KEPT)
+        _take_frame(connection)
+        connection.send(handshake.reply(handshake.OK))
+
+    def _start(self, connection: socket.socket, peer: peers.Peer) -> None:
+        running = sum(child.uid == peer.uid for child in self._children.values())
+        limit = self._settings.number("recorder.max_recordings_per_user")
+        if running >= limit:
+            raise HandshakeError(f"{limit} recordings of this user are running, which is the limit")
+        settings = self._settings
+
+        def serve() -> None:
+            worker.serve(connection, peer, settings)
+
+        keep = {connection.fileno(), peer.pidfd}
+        pid = fork(serve, keep)
+        self._watch_child(Child(pid, peer.uid, _spool_path(pid)))
+
+    def _watch_child(self, child: Child) -> None:
+        pidfd = os.pidfd_open(child.pid)
+        self._children[pidfd] = child
+        self._watch(pidfd, self._on_child_end)
+
+    def _on_child_end(self, pidfd: int) -> None:
+        child = self._children.pop(pidfd)
+        self._unwatch(pidfd)
+        os.close(pidfd)
+        if os.path.exists(child.spool):
+            self._recover(child.spool, child.uid)
+
+    def _adopt(self, path: str) -> None:
+        """Watch the worker of a spool that an earlier instance left, or finish its work."""
+        try:
+            left = spool.Spool.open(path)
+        except SpoolError as error:
+            _set_aside(path, error)
+            return
+        try:
+            _, recording, _ = recovery.understand(left.meta)
+        except SpoolError as error:
+            _set_aside(path, error)
+            return
+        finally:
+            left.close()
+        pid = worker.pid_of(recording.rec)
+        try:
+            if pid is not None:
+                self._watch_child(Child(pid, recording.uid, path))
+                return
+        except ProcessLookupError:
+            pid = None  # it ended this moment
+        if os.path.exists(path):
+            self._recover(path, recording.uid)
+
+    def _recover(self, path: str, uid: int) -> None:
+        def recover() -> None:
+            try:
+                recovery.recover(path)
+            except SessionwrapError as error:
+                _set_aside(path, error)
+
+        pid = fork(recover, set())
+        self._watch_child(Child(pid, uid, path + ".recovered"))
+
+    def _on_signals(self, _fd: int) -> None:
+        came = os.read(self._signals, 512)
+        if signal.SIGCHLD in came:
+            self._reap()
+        if signal.SIGHUP in came:
+            self._reload()
+        if signal.SIGTERM in came or signal.SIGINT in came:
+            self._stopping = True
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid == self._checker:
+                self._on_checked(status)
+
+    def _reload(self) -> None:
+        daemon.notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        try:
+            self._settings = load_settings()
+        except ConfigError as error:
+            journal_protocol.alert(
+                message_ids.ALERT_CONFIG, f"{error}. The recorder goes on as it was set before", {}
+            )
+        daemon.notify("READY=1")
+
+
+def main() -> NoReturn:
+    """Run the recorder on the socket that systemd passes."""
+    try:
+        descriptors = daemon.listen_fds()
+        if len(descriptors) != 1:
+            raise HandshakeError("sessionwrapd is started by systemd, which passes its socket")
+        settings = load_settings()
+        listener = socket.socket(fileno=descriptors[0])
+        listener.set_inheritable(False)
+        Service(listener, settings).run()
+    except SessionwrapError as error:
+        message_id = message_ids.ALERT_STORAGE
+        if isinstance(error, ConfigError):
+            message_id = message_ids.ALERT_CONFIG
+        journal_protocol.alert(message_id, f"{error}. The recorder does not run", {})
+        print(f"sessionwrapd: {error}", file=sys.stderr, flush=True)
+        sys.exit(error.exit_code)
+    sys.exit(0)
+
+
+def load_settings(path: str = paths.SETTINGS_FILE) -> Settings:
+    """Read the settings in a child, which takes the validator's memory with it.
+
+    Raises ConfigError as ``settings.load`` does.
+    """
+    from_child, to_parent = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            with os.fdopen(to_parent, "w", encoding="utf-8") as pipe:
+                json.dump(_loaded(path), pipe)
+        finally:
+            os._exit(0)  # whatever happens: two of us must not go on
+    os.close(to_parent)
+    with os.fdopen(from_child, encoding="utf-8") as pipe:
+        text = pipe.read()
+    os.waitpid(pid, 0)
+    if not text:
+        raise ConfigError(path, 0, "", "could not be read: the reader failed")
+    answer: dict[str, Any] = json.loads(text)
+    if "error" in answer:
+        raise ConfigError(*answer["error"])
+    return Settings.from_json(answer["settings"])
+
+
+def _loaded(path: str) -> dict[str, object]:
+    from sessionwrap import settings
+
+    try:
+        return {"settings": settings.load(path).as_json()}
+    except ConfigError as error:
+        return {"error": [error.path, error.line, error.key, error.problem]}
+
+
+def fork(work: Callable[[], None], keep: set[int]) -> int:
+    """Run ``work`` in a child that has no descriptor of ours but ``keep``; gives its pid."""
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        signal.set_wakeup_fd(-1)
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        first = 3
+        for fd in sorted(keep | {os.sysconf("SC_OPEN_MAX")}):
+            if fd >= first:
+                os.closerange(first, fd)
+                first = fd + 1
+        work()
+        status = 0
+    except Exception as error:
+        print(f"sessionwrapd: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+    finally:
+        os._exit(status)
+
+
+def _take_frame(connection: socket.socket) -> None:
+    """Take the frame off the queue, for what is left there makes an error of our answer.
+
+    Descriptors beside it are never installed here: the kernel drops them.
+    """
+    with contextlib.suppress(OSError):
+        connection.recv(handshake.MAX_FRAME)
+
+
+def _spool_path(pid: int) -> str:
+    return f"{paths.SPOOL_DIR}/{worker.recording_id(pid)}{spool.SUFFIX}"
+
+
+def _set_aside(path: str, error: SessionwrapError) -> None:
+    """Keep a spool that nothing can be made of, for who wants to look; say so."""
+    os.rename(path, path + ".broken")
+    journal_protocol.alert(message_ids.ALERT_STORAGE, f"{error}. It was kept as {path}.broken", {})

@@ -1,0 +1,72 @@
+"""System tests run in a throwaway host: Debian, booted, with the package of this checkout.
+
+alice and carol are in wheel and enrolled; bob is neither; who is in wheel is recorded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import host as hosts
+import images
+import pytest
+from host import Host
+from images import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+SCOPE = "[session_recording]\nscope = some\ngroups = wheel\n"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is in this directory, so that `pytest -m "not system"` leaves it out."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.system)
+
+
+@pytest.fixture(scope="session")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the Debian package of this checkout and give its path."""
+    directory = tmp_path_factory.mktemp("package")
+    build = [str(ROOT / "packaging/build-deb"), str(directory)]
+    done = subprocess.run(build, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.fail(f"the package was not built:\n{done.stderr}", pytrace=False)
+    return Path(done.stdout.strip())
+
+
+@pytest.fixture(scope="session")
+def installed_image(package: Path) -> Image:
+    """Give the image of a host with the package installed and the users made."""
+    if os.geteuid() != 0:
+        pytest.fail("system tests boot a host: run them as root", pytrace=False)
+
+    def setup(host: Host) -> None:
+        _set_up(host, package)
+
+    content = package.read_bytes() + inspect.getsource(_set_up).encode()
+    key = hashlib.sha256(content).hexdigest()
+    return hosts.prepared(images.base(), "installed", key, setup)
+
+
+@pytest.fixture
+def host(installed_image: Image) -> Iterator[Host]:
+    """Boot a fresh host of its own for a test."""
+    with Host(installed_image) as booted:
+        yield booted
+
+
+def _set_up(host: Host, package: Path) -> None:
+    host.write("/etc/inputrc", "set enable-bracketed-paste off\n")
+    host.write("/etc/skel/.bashrc", "PS1='ready$ '\n")  # helpers.PROMPT
+    host.add_user("alice", groups=["wheel"])
+    host.add_user("carol", groups=["wheel"])
+    host.add_user("bob")
+    host.install(package)
+    host.write("/etc/sessionwrap/conf.d/tests.conf", SCOPE)
+    host.run(["sessionwrap", "enroll", "alice", "carol"])

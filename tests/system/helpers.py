@@ -1,0 +1,112 @@
+"""What system tests do again and again: log in, and look at what was recorded."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+from host import Host
+
+from sessionwrap import message_ids
+
+if TYPE_CHECKING:
+    import pexpect
+
+PROMPT = "ready$ "
+"""What the shells of the test users print, and no command does."""
+
+
+def login(
+    host: Host, user: str, *, dimensions: tuple[int, int] = (24, 80), options: tuple[str, ...] = ()
+) -> pexpect.spawn[str]:
+    """Log in over SSH with a terminal (rows, columns) and wait for the prompt.
+
+    The caller closes what is returned (it is a context manager). ``options`` are ssh's.
+    """
+    terminal = host.spawn_ssh(user, dimensions=dimensions, options=options)
+    try:
+        terminal.expect_exact(PROMPT)
+    except BaseException:
+        terminal.close(force=True)
+        raise
+    return terminal
+
+
+def command(terminal: pexpect.spawn[str], line: str) -> str:
+    """Type a command at the prompt, wait for the next prompt, give what was printed between."""
+    terminal.sendline(line)
+    terminal.expect_exact(PROMPT)
+    _, _, output = (terminal.before or "").partition("\n")
+    return output
+
+
+def logout(terminal: pexpect.spawn[str], status: int = 0) -> int:
+    """Leave the shell with a status; give the status of the ssh client."""
+    import pexpect  # fails where it is missing, and not where this file is only read
+
+    terminal.sendline(f"exit {status}")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    return terminal.exitstatus if terminal.exitstatus is not None else -1
+
+
+def recordings(host: Host) -> list[dict[str, Any]]:
+    """Give what `sessionwrap list --json` tells, oldest first."""
+    lines = host.run(["sessionwrap", "list", "--json"]).stdout.splitlines()
+    return sorted((json.loads(line) for line in lines), key=lambda entry: str(entry["start"]))
+
+
+def wait_for_end(host: Host, count: int = 1, timeout: float = 20) -> list[dict[str, Any]]:
+    """Wait until ``count`` recordings have ended (since the boot); give all recordings."""
+    host.wait_for_entries(f"MESSAGE_ID={message_ids.END}", count=count, timeout=timeout)
+    return recordings(host)
+
+
+def ssh(
+    host: Host, user: str, *args: str, stdin: bytes = b"", timeout: float = 60
+) -> subprocess.CompletedProcess[bytes]:
+    """Run ssh without a terminal of its own; give exactly the bytes that it received."""
+    command_line = host.ssh_command(user, *args)
+    return subprocess.run(
+        command_line, input=stdin, capture_output=True, timeout=timeout, check=False
+    )
+
+
+def gets_in(host: Host, user: str) -> bool:
+    """Tell whether a user can log in with a terminal and run a command."""
+    done = ssh(host, user, "-tt", "echo got in")
+    return done.returncode == 0 and done.stdout.endswith(b"got in\r\n")
+
+
+def played(host: Host, *recording: str) -> bytes:
+    """Give the bytes that `sessionwrap play` writes for a recording (or -i FILE), all at once."""
+    words = ["sessionwrap", "play", "--goto=end", *recording]
+    done = subprocess.run(host.command(words), capture_output=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def messages(host: Host, rec: str) -> list[dict[str, Any]]:
+    """Give the messages that the journal has of a recording, as it has them."""
+    lines = host.run(["journalctl", "--output=cat", "--all", f"TLOG_REC={rec}"]).stdout
+    # Not splitlines: a message may hold what Unicode calls a line separator.
+    return [json.loads(line) for line in lines.split("\n") if line]
+
+
+def alerts(host: Host) -> list[str]:
+    """Give the text of every critical entry of ours in the journal."""
+    words = ["journalctl", "--output=cat", "--priority=crit", "SYSLOG_IDENTIFIER=sessionwrap"]
+    return host.run(words).stdout.splitlines()
+
+
+def as_user(host: Host, user: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in the host with the rights of a user, outside any login of theirs."""
+    return host.run(["setpriv", f"--reuid={user}", "--clear-groups", "--", *words], check=False)
+
+
+def workers(host: Host) -> list[int]:
+    """Give the pids of the recorder's workers."""
+    main = host.run(["systemctl", "show", "-p", "MainPID", "--value", "sessionwrapd"]).stdout
+    found = host.run(["pgrep", "-u", "sessionwrap"], check=False).stdout.split()
+    return [int(pid) for pid in found if pid != main.strip()]

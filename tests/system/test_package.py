@@ -1,0 +1,92 @@
+"""The package installs, works after it, and leaves nothing behind that locks a user out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from host import Host
+
+from tests.system.helpers import as_user, command, login, logout, recordings, wait_for_end
+
+
+def test_the_host_is_in_order_with_the_package_installed(host: Host) -> None:
+    assert host.run(["systemctl", "is-system-running"]).stdout == "running\n"
+    for unit in ("sessionwrapd.service", "sessionwrapd.socket"):
+        assert host.run(["systemctl", "is-enabled", unit]).stdout == "enabled\n"
+        assert host.run(["systemctl", "is-active", unit]).stdout == "active\n"
+
+
+def test_the_recorder_is_exposed_at_most_2_0(host: Host) -> None:
+    security = host.run(["systemd-analyze", "security", "sessionwrapd.service"]).stdout
+    line = security.splitlines()[-1]
+    assert "Overall exposure level" in line
+    assert float(line.partition(": ")[2].split()[0]) <= 2.0
+
+
+def test_the_hook_runs_for_logins_and_not_for_cron_and_sudo(host: Host) -> None:
+    session = host.run(["cat", "/etc/pam.d/common-session"]).stdout
+    assert "pam-hook" in session
+    other = host.run(["cat", "/etc/pam.d/common-session-noninteractive"]).stdout
+    assert "pam-hook" not in other
+
+
+def test_nobody_can_leave_the_login_shell_with_chsh(host: Host) -> None:
+    # chsh asks /etc/shells about the present shell: who has one that is not there may not change.
+    assert "sessionwrap" not in host.run(["cat", "/etc/shells"]).stdout
+    host.run(["sh", "-c", "echo alice:secret | chpasswd"])
+    words = ["chsh", "-s", "/bin/bash"]
+    done = host.run(["setpriv", "--reuid=alice", "--clear-groups", *words], check=False)
+    assert done.returncode != 0
+    assert "may not change the shell" in done.stderr
+
+
+def test_an_ordinary_user_may_ask_who_is_recorded(host: Host) -> None:
+    done = as_user(host, "bob", "sessionwrap", "explain", "alice")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("alice is recorded: groups = wheel (")
+
+
+def test_the_journal_explains_a_recording(host: Host) -> None:
+    with login(host, "alice") as terminal:
+        command(terminal, "id")
+        logout(terminal)
+    wait_for_end(host)
+    shown = host.run(["journalctl", "--catalog", "SYSLOG_IDENTIFIER=sessionwrap"]).stdout
+    assert "Subject: Recording of alice has ended" in shown
+
+
+def test_an_upgrade_leaves_running_recordings_alone(host: Host, package: Path) -> None:
+    with login(host, "alice") as terminal:
+        command(terminal, "echo before")
+        host.copy_in(package, "/root/again.deb")
+        host.run(["dpkg", "--install", "/root/again.deb"])
+        assert "after" in command(terminal, "echo after")
+        assert logout(terminal, 7) == 7
+    ended = wait_for_end(host)
+    assert [entry["complete"] for entry in ended] == [True]
+
+
+def test_who_was_enrolled_logs_in_after_the_package_was_removed(host: Host) -> None:
+    host.run(["userdel", "carol"])
+    host.run(["apt-get", "-q", "-y", "remove", "sessionwrap"])
+    with login(host, "alice") as terminal:
+        assert "/bin/bash" in command(terminal, "getent passwd alice")
+        assert logout(terminal, 3) == 3
+    assert "pam-hook" not in host.run(["cat", "/etc/pam.d/common-session"]).stdout
+    assert "sessionwrap" not in host.run(["cat", "/etc/shells"]).stdout
+    host.run(["rm", "/etc/sessionwrap/conf.d/tests.conf"])
+    host.run(["dpkg", "--purge", "sessionwrap"])
+    left = ["/etc/sessionwrap", "/var/lib/sessionwrap", "/run/sessionwrap"]
+    gone = host.run(["ls", "-d", *left], check=False)
+    assert gone.stdout == ""
+
+
+def test_a_package_that_was_removed_can_be_installed_again(host: Host, package: Path) -> None:
+    host.run(["apt-get", "-q", "-y", "purge", "sessionwrap"])
+    host.install(package)
+    host.write("/etc/sessionwrap/conf.d/tests.conf", "[session_recording]\nscope = all\n")
+    host.run(["sessionwrap", "enroll", "alice"])
+    with login(host, "alice") as terminal:
+        logout(terminal)
+    wait_for_end(host)
+    assert [entry["user"] for entry in recordings(host)] == ["alice"]
