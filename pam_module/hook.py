@@ -99,7 +99,9 @@ def open_session(items: Items, account: pwd.struct_passwd) -> None:
         raise LoginRefused(f"nobody but root can log in until this is mended: {error}") from error
     # The name as NSS has it: a directory may know `ALICE` as alice.
     groups = accounts.groups_of(account.pw_name, account.pw_gid)
-    decision = scope.decide(rules, scope.Subject(account.pw_name, groups, items.service))
+    decision = scope.decide(
+        rules, scope.Subject(account.pw_name, account.pw_uid, groups, items.service)
+    )
     ticket = make_ticket(items, account, decision)
     try:
         os.makedirs(paths.TICKETS_DIR, mode=0o755, exist_ok=True)
@@ -127,7 +129,7 @@ def make_ticket(
         service=items.service,
         rhost=items.rhost,
         tty=items.tty,
-        policy=tickets.STRICT,
+        policy=scope.STRICT,
         session=tickets.session_of(os.getpid()),
         pid=items.application,
         start=start,

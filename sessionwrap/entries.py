@@ -26,18 +26,27 @@ INTRUDED = "intruded"
 """End reason: another process read what the user typed; the session was ended for it."""
 ABNORMAL = "abnormal"
 """End reason: the worker died; the recorder wrote out what it had left behind."""
+NESTED = "nested"
+"""Kind of a login within a terminal that is being recorded: its screen is in that recording."""
 LOGGED = "logged"
-"""A command without a terminal: there is a start entry and no more."""
+"""A command without a terminal: there is a start entry and no more.
+A nested login too."""
 
 
 def start_fields(recording: Recording) -> dict[str, str]:
     """Give the fields of a start entry, MESSAGE and MESSAGE_ID among them."""
-    what = f"`{recording.command}`" if recording.kind == COMMAND else recording.tty
     return {
-        "MESSAGE": f"Recording {recording.rec} of {recording.user} on {what} has begun",
+        "MESSAGE": _begun(recording),
         "MESSAGE_ID": message_ids.START,
         **_common(recording),
     }
+
+
+def _begun(recording: Recording) -> str:
+    if recording.kind == NESTED:
+        return f"{recording.user} has logged in within recording {recording.parent}"
+    what = f"`{recording.command}`" if recording.kind == COMMAND else recording.tty
+    return f"Recording {recording.rec} of {recording.user} on {what} has begun"
 
 
 def end_fields(recording: Recording) -> dict[str, str]:
@@ -53,6 +62,7 @@ def end_fields(recording: Recording) -> dict[str, str]:
         PREFIX + "END": str(recording.end),
         PREFIX + "MESSAGES": str(recording.messages),
         PREFIX + "REASON": recording.reason,
+        PREFIX + "LOST": str(recording.lost),
     }
 
 
@@ -80,7 +90,8 @@ def parse(fields: Mapping[str, str], *, verified: bool) -> Recording:
     get = _Getter(fields)
     ended = fields.get("MESSAGE_ID") == message_ids.END
     kind = get.text("KIND")
-    reason = get.text("REASON") if ended else (LOGGED if kind == COMMAND else "")
+    reason = get.text("REASON") if ended else ("" if kind == TERMINAL else LOGGED)
+    lost = get.number("LOST") if ended else 0
     return Recording(
         rec=get.text("REC"),
         host=get.text("HOST"),
@@ -96,8 +107,11 @@ def parse(fields: Mapping[str, str], *, verified: bool) -> Recording:
         end=get.number("END") if ended else None,
         messages=get.number("MESSAGES") if ended else 0,
         reason=reason,
-        complete=reason not in ("", ABNORMAL, INTRUDED),
+        complete=reason not in ("", ABNORMAL, INTRUDED) and not lost,
         verified=verified,
+        login=get.text("LOGIN"),
+        parent=get.text("PARENT"),
+        lost=lost,
     )
 
 
@@ -116,6 +130,8 @@ def _common(recording: Recording) -> dict[str, str]:
         PREFIX + "COMMAND": recording.command,
         PREFIX + "SESSION": str(recording.session),
         PREFIX + "START": str(recording.start),
+        PREFIX + "LOGIN": recording.login,
+        PREFIX + "PARENT": recording.parent,
     }
 
 

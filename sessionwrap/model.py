@@ -88,8 +88,10 @@ class Recording(NamedTuple):
     """One recording as its start and end entries tell it; what ``list`` shows.
 
     Times are microseconds since the epoch; ``end`` is None while it runs or where no end was
-    written. ``complete`` is true when an orderly end was written. ``verified`` is true when
-    the recorder's own uid wrote the entries (journald stamps ``_UID`` from the kernel).
+    written. ``complete`` is true when an orderly end was written and nothing was ``lost`` (bytes
+    that passed unrecorded, as the failure policy allowed). ``login`` names the ticket of the login
+    ("" without one), ``parent`` the recording in whose terminal this one runs. ``verified`` is
+    true when the recorder's own uid wrote the entries (journald stamps ``_UID`` from the kernel).
     """
 
     rec: str
@@ -108,3 +110,6 @@ class Recording(NamedTuple):
     reason: str
     complete: bool
     verified: bool
+    login: str = ""
+    parent: str = ""
+    lost: int = 0

@@ -1,8 +1,9 @@
-"""Scope rules: who is recorded. Text in, rules and decisions out; no files, no NSS.
+"""The rules: who is recorded, and what happens where that cannot be. Text in, decisions out; no
+files, no NSS.
 
-The rules are SSSD's session recording (sssd-session-recording(5)): the section, its keys and
-what they mean, so that a file of SSSD works unchanged. What SSSD would pass over in silence is
-an error here: a mistake must never come to mean "record nobody".
+Who is recorded is SSSD's session recording (sssd-session-recording(5)): the section, its keys
+and what they mean, so that a file of SSSD works unchanged. What SSSD would pass over in silence
+is an error here: a mistake must never come to mean "record nobody". The other sections are ours.
 
 Standard library only, and no imports at all but our own errors: every login waits for this.
 """
@@ -18,7 +19,32 @@ if TYPE_CHECKING:
 SECTION = "session_recording"
 SCOPES = ("none", "some", "all")
 LISTS = ("users", "groups", "exclude_users", "exclude_groups")
-KEYS = ("scope", *LISTS)
+STRICT = "strict"
+"""Who must be recorded and cannot be is not let in."""
+BEST_EFFORT = "best_effort"
+"""Who must be recorded and cannot be gets in all the same, with an alert."""
+BREAK_GLASS = "break_glass"
+"""As ``BEST_EFFORT``, for who must get in come what may. Not a value of `policy`."""
+POLICIES = (STRICT, BEST_EFFORT)
+CHOICES = {"scope": SCOPES, "policy": POLICIES}
+"""The keys with one value of a few; all others are lists of names."""
+SECTIONS = {
+    SECTION: ("scope", *LISTS),
+    "failure_policy": (
+        "policy",
+        "strict_users",
+        "strict_groups",
+        "best_effort_users",
+        "best_effort_groups",
+        "break_glass_users",
+        "break_glass_groups",
+    ),
+    "pam_services": ("exclude_services",),
+}
+"""Every section with its keys. No key is in two of them."""
+FIRST_UID = 1000
+"""Below are root and system accounts (UID_MIN of login.defs(5)): recorded by name only."""
+NOBODY = 65534
 
 MAX_FILE = 1 << 20
 """The largest configuration file, in characters."""
@@ -29,32 +55,44 @@ MAX_NAME = 256
 
 
 class Rules:
-    """What the files say together: a scope, four lists of names, and where each was set.
+    """What the files say together: a value for each key, and where it was set.
 
-    ``where`` maps a key that was set to its (path, line).
+    ``scope`` and ``policy`` are words, ``names(key)`` gives a list. ``where`` maps a key that was
+    set to its (path, line).
     """
 
-    __slots__ = ("exclude_groups", "exclude_users", "groups", "scope", "users", "where")
+    __slots__ = ("_lists", "policy", "scope", "where")
 
     def __init__(
-        self, scope: str, lists: dict[str, frozenset[str]], where: dict[str, tuple[str, int]]
+        self,
+        choices: dict[str, str],
+        lists: dict[str, frozenset[str]],
+        where: dict[str, tuple[str, int]],
     ) -> None:
-        self.scope = scope
-        self.users = lists.get("users", frozenset())
-        self.groups = lists.get("groups", frozenset())
-        self.exclude_users = lists.get("exclude_users", frozenset())
-        self.exclude_groups = lists.get("exclude_groups", frozenset())
+        self.scope = choices.get("scope", "none")
+        self.policy = choices.get("policy", STRICT)
+        self._lists = lists
         self.where = where
+
+    def names(self, key: str) -> frozenset[str]:
+        """Give the names of a list; empty where it was not set."""
+        return self._lists.get(key, frozenset())
 
 
 class Subject:
-    """Who logs in: the user and all their groups, as NSS gives the names, and the PAM service."""
+    """Who logs in: the user and all their groups, as NSS gives the names, and the PAM service.
 
-    __slots__ = ("groups", "service", "user")
+    ``groups`` is None where the directory did not say in time: then nobody knows.
+    """
 
-    def __init__(self, user: str, groups: Sequence[str], service: str = "") -> None:
+    __slots__ = ("groups", "service", "uid", "user")
+
+    def __init__(
+        self, user: str, uid: int, groups: Sequence[str] | None, service: str = ""
+    ) -> None:
         self.user = user
-        self.groups = tuple(groups)
+        self.uid = uid
+        self.groups = None if groups is None else tuple(groups)
         self.service = service
 
 
@@ -90,29 +128,80 @@ def parse_all(files: Sequence[tuple[str, str]]) -> tuple[Rules, list[ConfigError
     reader = _Reader()
     for path, text in files:
         reader.read(path, text)
-    return Rules(reader.scope, reader.lists, reader.where), reader.errors
+    return Rules(reader.choices, reader.lists, reader.where), reader.errors
 
 
 def decide(rules: Rules, subject: Subject) -> Decision:
-    """Say whether ``subject`` is recorded; users are looked at before groups."""
+    """Say whether ``subject`` is recorded; users are looked at before groups.
+
+    Root and system accounts are recorded only where `users` names them, with any scope but
+    `none`: a host needs somebody who can mend it. Whose groups are not known is recorded: in
+    doubt, a recording too many.
+    """
     if rules.scope == "none":
         return _decision(rules, False, "scope", "none")
     some = rules.scope == "some"
     users, groups = ("users", "groups") if some else ("exclude_users", "exclude_groups")
-    if subject.user in getattr(rules, users):
+    if is_system_account(subject.uid):
+        named = subject.user in rules.names("users")
+        return _decision(rules, True, "users", subject.user) if named else _UNNAMED
+    if subject.user in rules.names(users):
         return _decision(rules, some, users, subject.user)
-    matched = matching_groups(rules, subject)
-    if matched:
-        return _decision(rules, some, groups, matched[0])
+    if rules.names(groups):
+        if subject.groups is None:
+            return _decision(rules, True, groups, "(the directory does not say)")
+        matched = matching_groups(rules, subject)
+        if matched:
+            return _decision(rules, some, groups, matched[0])
     return _decision(rules, not some, "scope", rules.scope)
+
+
+def is_system_account(uid: int) -> bool:
+    """Tell root and system accounts from people."""
+    return uid < FIRST_UID or uid == NOBODY
+
+
+def wants_groups(rules: Rules, user: str, uid: int) -> bool:
+    """Tell whether ``decide`` depends on the groups of a user: they can be slow to get."""
+    if rules.scope == "none" or is_system_account(uid):
+        return False
+    some = rules.scope == "some"
+    if user in rules.names("users" if some else "exclude_users"):
+        return False
+    return bool(rules.names("groups" if some else "exclude_groups"))
 
 
 def matching_groups(rules: Rules, subject: Subject) -> tuple[str, ...]:
     """Give the subject's groups that the list in force names, in the subject's order."""
     if rules.scope == "none":
         return ()
-    listed = rules.groups if rules.scope == "some" else rules.exclude_groups
-    return tuple(group for group in subject.groups if group in listed)
+    listed = rules.names("groups" if rules.scope == "some" else "exclude_groups")
+    return tuple(group for group in subject.groups or () if group in listed)
+
+
+def policy_for(rules: Rules, subject: Subject) -> str:
+    """Say what happens where ``subject`` must be recorded and cannot be: STRICT, BEST_EFFORT or
+    BREAK_GLASS.
+
+    Break-glass first; of what else names the user or one of the groups the most strict, and
+    where nothing does, `policy`. Root always gets in.
+    """
+    if subject.uid == 0 or _names_subject(rules, BREAK_GLASS, subject):
+        return BREAK_GLASS
+    for policy in POLICIES:
+        if _names_subject(rules, policy, subject):
+            return policy
+    return rules.policy
+
+
+def _names_subject(rules: Rules, policy: str, subject: Subject) -> bool:
+    groups = rules.names(policy + "_groups")
+    return subject.user in rules.names(policy + "_users") or any(
+        group in groups for group in subject.groups or ()
+    )
+
+
+_SECTION_NAMES = " or ".join(f"[{name}]" for name in SECTIONS)
 
 
 def _decision(rules: Rules, record: bool, key: str, value: str) -> Decision:
@@ -120,13 +209,16 @@ def _decision(rules: Rules, record: bool, key: str, value: str) -> Decision:
     return Decision(record, f"{key} = {value}", path, line)
 
 
+_UNNAMED = Decision(False, "a system account that `users` does not name", "", 0)
+
+
 class _Reader:
     """Takes in file after file, line after line; later wins."""
 
-    __slots__ = ("errors", "lists", "scope", "section", "where")
+    __slots__ = ("choices", "errors", "lists", "section", "where")
 
     def __init__(self) -> None:
-        self.scope = "none"
+        self.choices: dict[str, str] = {}
         self.lists: dict[str, frozenset[str]] = {}
         self.where: dict[str, tuple[str, int]] = {}
         self.errors: list[ConfigError] = []
@@ -160,27 +252,28 @@ class _Reader:
         if not equals or not key:
             raise ConfigError(path, number, "", f"{_short(text)}, expected `key = value`")
         if not self.section:
-            problem = f"no section yet, expected [{SECTION}] before it"
+            problem = f"no section yet, expected {_SECTION_NAMES} before it"
             raise ConfigError(path, number, _cut(key), problem)
-        if self.section == SECTION:
+        if self.section in SECTIONS:
             self._set(path, number, key, value.strip(" \t"))
 
     def _begin_section(self, path: str, number: int, text: str) -> None:
         # Set first: the keys of a section that is none of ours are not told one by one.
         self.section = text[1:-1].strip(" \t") if text[-1] == "]" else text
-        if self.section != SECTION:
-            problem = f"{_short(text)}, expected [{SECTION}]"
+        if self.section not in SECTIONS:
+            problem = f"{_short(text)}, expected {_SECTION_NAMES}"
             self.section = self.section or text
             raise ConfigError(path, number, "", problem)
 
     def _set(self, path: str, number: int, key: str, value: str) -> None:
-        if key == "scope":
-            self.scope = _scope(path, number, value)
-        elif key in LISTS:
-            self.lists[key] = _names(path, number, key, value)
-        else:
-            problem = f"no such key, expected one of {', '.join(KEYS)}"
+        keys = SECTIONS[self.section]
+        if key not in keys:
+            problem = f"no such key, expected one of {', '.join(keys)} in [{self.section}]"
             raise ConfigError(path, number, _cut(key), problem)
+        if key in CHOICES:
+            self.choices[key] = _choice(path, number, key, value)
+        else:
+            self.lists[key] = _names(path, number, key, value)
         self.where[key] = (path, number)
 
 
@@ -194,12 +287,12 @@ def _check_characters(path: str, number: int, text: str) -> None:
             raise ConfigError(path, number, "", problem)
 
 
-def _scope(path: str, number: int, value: str) -> str:
-    scope = value.lower()
-    if scope not in SCOPES:
-        problem = f"{_short(value)}, expected {', '.join(SCOPES[:-1])} or {SCOPES[-1]}"
-        raise ConfigError(path, number, "scope", problem)
-    return scope
+def _choice(path: str, number: int, key: str, value: str) -> str:
+    word, words = value.lower(), CHOICES[key]
+    if word not in words:
+        problem = f"{_short(value)}, expected {', '.join(words[:-1])} or {words[-1]}"
+        raise ConfigError(path, number, key, problem)
+    return word
 
 
 def _names(path: str, number: int, key: str, value: str) -> frozenset[str]:

@@ -20,8 +20,6 @@ UNSET_SESSION = 4294967295
 MAX_ANCESTORS = 64
 MAX_SWEPT = 32
 
-STRICT = "strict"
-
 _TEXTS = ("rule", "user", "shell", "service", "rhost", "tty", "policy")
 _NUMBERS = ("record", "uid", "session", "pid", "start", "time")
 
@@ -55,6 +53,11 @@ class Ticket:
             setattr(self, name, _printable(str(values[name])))
         for name in _NUMBERS:
             setattr(self, name, int(values[name]))
+
+    @property
+    def name(self) -> str:
+        """What the login is called: the name of the ticket's file."""
+        return _name(self.session, self.uid, self.pid, self.start)
 
     def __repr__(self) -> str:
         return f"Ticket({', '.join(f'{n}={getattr(self, n)!r}' for n in self.__slots__)})"
@@ -100,8 +103,7 @@ def write(ticket: Ticket, directory: str = paths.TICKETS_DIR) -> None:
         data = serialize(ticket)
         if len(data) > MAX_BYTES or os.write(fd, data) != len(data):
             raise OSError(f"a ticket of {len(data)} bytes could not be written")
-        name = _name(ticket.session, ticket.uid, ticket.pid, ticket.start)
-        os.rename(temporary, f"{directory}/{name}")
+        os.rename(temporary, f"{directory}/{ticket.name}")
     except OSError:
         os.unlink(temporary)
         raise

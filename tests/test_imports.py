@@ -24,6 +24,7 @@ LOGIN_PATH = (
     "sessionwrap.shells",
     "sessionwrap.tickets",
     "sessionwrap.handshake",
+    "sessionwrap.login_entry",
     "sessionwrap.errors",
     "sessionwrap.paths",
     "sessionwrap.message_ids",

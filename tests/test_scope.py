@@ -17,7 +17,7 @@ def conf(*lines: str) -> tuple[str, str]:
 
 
 def decide(rules: scope.Rules, user: str, *groups: str) -> tuple[bool, str, int]:
-    decision = scope.decide(rules, scope.Subject(user, groups, "sshd"))
+    decision = scope.decide(rules, scope.Subject(user, 1000, groups, "sshd"))
     return decision.record, decision.rule, decision.line
 
 
@@ -74,7 +74,7 @@ def test_the_rule_named_is_one_that_holds(
     chosen: dict[str, object], user: str, groups: list[str]
 ) -> None:
     text = written(chosen)
-    decision = scope.decide(scope.parse([(PATH, text)]), scope.Subject(user, groups))
+    decision = scope.decide(scope.parse([(PATH, text)]), scope.Subject(user, 1000, groups))
     key, _, value = decision.rule.partition(" = ")
     line = text.split("\n")[decision.line - 1]
     assert decision.path == PATH
@@ -118,7 +118,7 @@ def test_decisions(
 
 @pytest.mark.parametrize("files", [[], [(PATH, "")], [(PATH, "[session_recording]\nusers = bob")]])
 def test_without_a_scope_nobody_is_recorded(files: list[tuple[str, str]]) -> None:
-    decision = scope.decide(scope.parse(files), scope.Subject("bob", ["wheel"]))
+    decision = scope.decide(scope.parse(files), scope.Subject("bob", 1000, ["wheel"]))
     assert (decision.record, decision.rule, decision.path, decision.line) == (
         False,
         "scope = none",
@@ -204,10 +204,94 @@ def test_comments_may_hold_any_text() -> None:
 
 
 def test_matching_groups_are_those_of_the_list_in_force() -> None:
-    subject = scope.Subject("bob", ["bob", "ops", "wheel"])
+    subject = scope.Subject("bob", 1000, ["bob", "ops", "wheel"])
     lists = ["groups = wheel, ops", "exclude_groups = bob"]
     found = {
         name: scope.matching_groups(scope.parse([conf(f"scope = {name}", *lists)]), subject)
         for name in scope.SCOPES
     }
     assert found == {"none": (), "some": ("ops", "wheel"), "all": ("bob",)}
+
+
+@pytest.mark.parametrize(("user", "uid"), [("root", 0), ("postgres", 105), ("nobody", 65534)])
+def test_root_and_system_accounts_are_recorded_only_where_users_names_them(
+    user: str, uid: int
+) -> None:
+    def recorded(*lines: str) -> bool:
+        subject = scope.Subject(user, uid, ["wheel", user])
+        return scope.decide(scope.parse([conf(*lines)]), subject).record
+
+    assert not recorded("scope = all")
+    assert not recorded("scope = some", f"groups = wheel, {user}")
+    assert recorded("scope = some", f"users = {user}")
+    assert recorded("scope = all", f"users = {user}")
+    assert not recorded("scope = none", f"users = {user}")
+
+
+@pytest.mark.parametrize(
+    ("lines", "wanted"),
+    [
+        (["scope = some", "groups = wheel"], True),
+        (["scope = all", "exclude_groups = wheel"], True),
+        (["scope = some", "users = bob"], True),
+        (["scope = some", "users = eve"], False),
+        (["scope = all", "exclude_users = bob", "exclude_groups = wheel"], False),
+        (["scope = none", "groups = wheel"], False),
+    ],
+)
+def test_who_has_unknown_groups_is_recorded_where_a_group_could_decide(
+    lines: list[str], wanted: bool
+) -> None:
+    rules = scope.parse([conf(*lines)])
+    assert scope.decide(rules, scope.Subject("bob", 1000, None)).record == wanted
+
+
+@given(settings(), NAMES, st.lists(NAMES, max_size=3), st.sampled_from([0, 100, 1000, 65534]))
+def test_groups_are_wanted_wherever_the_decision_depends_on_them(
+    chosen: dict[str, object], user: str, groups: list[str], uid: int
+) -> None:
+    rules = scope.parse([(PATH, written(chosen))])
+    if not scope.wants_groups(rules, user, uid):
+        without = scope.decide(rules, scope.Subject(user, uid, [])).record
+        assert scope.decide(rules, scope.Subject(user, uid, groups)).record == without
+
+
+POLICY = (
+    "[failure_policy]\npolicy = best_effort\nstrict_users = bob\nstrict_groups = dba\n"
+    "best_effort_users = bob, eve\nbest_effort_groups = ops\n"
+    "break_glass_users = rescue\nbreak_glass_groups = fire"
+)
+
+
+@pytest.mark.parametrize(
+    ("user", "uid", "groups", "policy"),
+    [
+        ("alice", 1000, ["alice"], scope.BEST_EFFORT),
+        ("bob", 1000, ["ops"], scope.STRICT),
+        ("eve", 1000, ["dba"], scope.STRICT),
+        ("eve", 1000, ["ops"], scope.BEST_EFFORT),
+        ("rescue", 1000, ["dba"], scope.BREAK_GLASS),
+        ("bob", 1000, ["fire"], scope.BREAK_GLASS),
+        ("root", 0, ["dba"], scope.BREAK_GLASS),
+        ("alice", 1000, None, scope.BEST_EFFORT),
+    ],
+)
+def test_of_the_policies_that_name_somebody_the_most_strict_holds_but_for_break_glass(
+    user: str, uid: int, groups: list[str] | None, policy: str
+) -> None:
+    rules = scope.parse([(PATH, POLICY)])
+    assert scope.policy_for(rules, scope.Subject(user, uid, groups)) == policy
+
+
+def test_who_names_no_policy_gets_strict() -> None:
+    rules = scope.parse([conf("scope = some", "users = bob")])
+    assert scope.policy_for(rules, scope.Subject("bob", 1000, ["ops"])) == scope.STRICT
+
+
+def test_a_key_stands_in_one_section_only() -> None:
+    keys = [key for section in scope.SECTIONS.values() for key in section]
+    assert len(keys) == len(set(keys))
+    with pytest.raises(
+        ConfigError, match=r"policy: no such key, expected .* in \[session_recording\]"
+    ):
+        scope.parse([conf("policy = strict")])

@@ -21,7 +21,7 @@ def make(**changes: str | int) -> tickets.Ticket:
         "service": "sshd",
         "rhost": "192.0.2.1",
         "tty": "ssh",
-        "policy": tickets.STRICT,
+        "policy": "strict",
         "session": 7,
         "pid": os.getpid(),
         "start": tickets.parent_and_start(os.getpid())[1],

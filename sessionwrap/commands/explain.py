@@ -36,7 +36,7 @@ def command(user: str, service: str, as_json: bool, config_dir: str) -> None:
     account = accounts.find_user(user)
     rules = scope.parse(config_files.read_scope_files(config_dir))
     groups = accounts.groups_of(account.pw_name, account.pw_gid)
-    subject = scope.Subject(account.pw_name, groups, service)
+    subject = scope.Subject(account.pw_name, account.pw_uid, groups, service)
     decision = scope.decide(rules, subject)
     found = {
         "user": account.pw_name,

@@ -62,7 +62,7 @@ def decide(peer: Peer) -> tickets.Ticket:
     groups = accounts.groups_of(account.pw_name, account.pw_gid)
     decision = scope.decide(
         scope.parse(config_files.read_scope_files(paths.CONFIG_DIR)),
-        scope.Subject(account.pw_name, groups, ""),
+        scope.Subject(account.pw_name, account.pw_uid, groups),
     )
     return tickets.Ticket(
         record=decision.record,
@@ -73,7 +73,7 @@ def decide(peer: Peer) -> tickets.Ticket:
         service="",
         rhost="",
         tty="",
-        policy=tickets.STRICT,
+        policy=scope.STRICT,
         session=tickets.session_of(peer.pid),
         pid=peer.pid,
         start=0,

@@ -33,12 +33,12 @@ def explain(config: pathlib.Path, *args: str) -> Result:
     return CliRunner().invoke(commands.cli, ["explain", *args, "--config-dir", str(config)])
 
 
-def test_a_user_who_is_recorded_by_a_group(config: pathlib.Path) -> None:
-    rules(config, "scope = some", "groups = wheel, daemon")
+def test_a_system_account_that_is_named(config: pathlib.Path) -> None:
+    rules(config, "scope = some", "users = daemon", "groups = daemon")
     done = explain(config, "daemon")
     assert done.exit_code == 0
     lines = done.output.splitlines()
-    assert lines[0] == (f"daemon is recorded: groups = daemon ({config}/sessionwrap.conf:3)")
+    assert lines[0] == (f"daemon is recorded: users = daemon ({config}/sessionwrap.conf:3)")
     assert lines[1].startswith("groups: daemon")
     assert lines[2] == "matching groups: daemon"
     assert "but the shell of daemon is /usr/sbin/nologin" in lines[3]
@@ -46,12 +46,12 @@ def test_a_user_who_is_recorded_by_a_group(config: pathlib.Path) -> None:
 
 
 def test_a_user_who_is_not_recorded_has_exit_status_0_too(config: pathlib.Path) -> None:
-    rules(config, "scope = all")
-    rules(config, "", "exclude_users = root", name="conf.d/robots.conf")
+    rules(config, "scope = some")
+    rules(config, "", "scope = none", name="conf.d/robots.conf")
     done = explain(config, "root", "--service", "sshd")
     assert done.exit_code == 0
     assert done.output.startswith(
-        f"root is not recorded: exclude_users = root ({config}/conf.d/robots.conf:3)\n"
+        f"root is not recorded: scope = none ({config}/conf.d/robots.conf:3)\n"
     )
     assert "matching groups: none" in done.output
 
