@@ -18,10 +18,12 @@ import steps
 
 PACKAGES = [
     "bsdutils",
+    "cron",
     "dbus",
     "git",
     "iproute2",
     "less",
+    "libnss-systemd",
     "libpam-modules",
     "libpam-systemd",
     "locales",
@@ -37,12 +39,17 @@ PACKAGES = [
     "python3-pexpect",
     "python3-systemd",
     "rsync",
+    "screen",
     "strace",
     "sudo",
     "systemd",
+    "systemd-container",
     "systemd-sysv",
+    "systemd-userdbd",
     "tmux",
     "vim",
+    "xterm",
+    "xvfb",
 ]
 
 PACKAGES_OF_SUITE = {"bookworm": ["tlog"]}

@@ -6,28 +6,30 @@ that as little as can be: this budget is milliseconds. What pam_exec passes: pam
 
 Only when a session is opened. When one is closed, pam_exec passes the user's variables too, as
 Debian's pam_env reads them from ~/.pam_environment: LD_PRELOAD among them, which is the user's
-code run by root. So tickets are not removed at the close of their session but by the next hook.
+code run by root. So the recorder is told of each login that is to be recorded, and looks at what
+became of it when the PAM application has ended; tickets are removed by later hooks.
 """
 
 from __future__ import annotations
 
 import os
-import pwd
 import sys
 import time
 
 from sessionwrap import (
     accounts,
-    config_files,
+    decisions,
     handshake,
     journal_protocol,
+    login_entry,
     message_ids,
+    overlay_question,
     paths,
     scope,
     shells,
     tickets,
 )
-from sessionwrap.errors import ConfigError, LoginRefused, SessionwrapError
+from sessionwrap.errors import LoginRefused, SessionwrapError
 
 PAM_SUCCESS = 0
 PAM_SESSION_ERR = 14
@@ -38,6 +40,10 @@ WITHOUT_TERMINAL = ("atd", "cron", "crond", "polkit-1", "systemd-user")
 
 ANSWER_SECONDS = 2
 """How long the recorder may take to say that it is there."""
+DIVERSIONS = (b"SYSTEMD_BYPASS_USERDB=", b"SYSTEMD_ONLY_USERDB=")
+"""Variables with which the caller of su or sudo makes NSS pass the overlay over."""
+MAX_ENVIRONMENT = 8 << 20
+"""Bytes; more is more than execve(2) takes (6 MiB: three quarters of the largest stack limit)."""
 
 
 class Items:
@@ -58,7 +64,9 @@ def main() -> None:
     """Answer one call of pam_exec and exit with its status."""
     items = Items(os.environ, os.getppid())
     try:
-        run(items)
+        if items.type == "open_session" and items.service not in WITHOUT_TERMINAL:
+            open_session(items)
+            tickets.sweep()
     except LoginRefused as refusal:
         print(f"sessionwrap: {refusal}", flush=True)
         status = PAM_SESSION_ERR
@@ -70,66 +78,77 @@ def main() -> None:
     os._exit(status)
 
 
-def run(items: Items) -> None:
-    """Do what the call asks for; raises LoginRefused where the login may not pass."""
-    if items.service in WITHOUT_TERMINAL:
+def open_session(items: Items) -> None:
+    """Decide, write the ticket, and make sure that recording will happen.
+
+    Raises LoginRefused where the login may not pass.
+    """
+    rules = decisions.Rules()
+    if rules.mistake is not None:
+        _alert_mistake(items, str(rules.mistake))
+    if rules.leaves_out(items.service):
         return
     try:
-        account = pwd.getpwnam(items.user)
-    except KeyError:
-        raise LoginRefused(f"there is no user {items.user!r}") from None
-    if items.type == "open_session":
-        open_session(items, account)
-        tickets.sweep()
-
-
-def open_session(items: Items, account: pwd.struct_passwd) -> None:
-    """Decide, write the ticket, and make sure that recording will happen."""
-    try:
-        rules = scope.parse(config_files.read_scope_files())
-    except ConfigError as error:
-        if account.pw_uid == 0:
-            journal_protocol.alert(message_ids.ALERT_CONFIG, f"{error}. root got in", {})
-            return
-        journal_protocol.alert(
-            message_ids.ALERT_CONFIG,
-            f"{error}. The login of {items.user} was refused",
-            {"SESSIONWRAP_USER": items.user, "SESSIONWRAP_SERVICE": items.service},
-        )
-        raise LoginRefused(f"nobody but root can log in until this is mended: {error}") from error
-    # The name as NSS has it: a directory may know `ALICE` as alice.
-    groups = accounts.groups_of(account.pw_name, account.pw_gid)
-    decision = scope.decide(
-        rules, scope.Subject(account.pw_name, account.pw_uid, groups, items.service)
-    )
-    ticket = make_ticket(items, account, decision)
+        account = accounts.look_up(items.user)
+    except OSError as error:
+        _pass_unknown(items, rules.policy_of_name(items.user), str(error))
+        return
+    if account is None:
+        raise LoginRefused(f"there is no user {items.user!r}")
+    decision, policy = rules.decide(account, items.service)
+    ticket = make_ticket(items, account, decision, policy)
+    problem = ""
     try:
         os.makedirs(paths.TICKETS_DIR, mode=0o755, exist_ok=True)
         tickets.write(ticket)
     except OSError as error:
-        if decision.record and account.pw_uid != 0:
-            _refuse(items, f"the decision to record cannot be written down: {error}")
-    if decision.record and account.pw_uid != 0:
-        problem = why_not(account)
-        if problem:
-            _refuse(items, problem)
+        problem = f"the decision to record cannot be written down: {error}"
+    if not decision.record:
+        outcome = login_entry.OUT_OF_SCOPE
+    else:
+        problem = problem or why_not(account, ticket)
+        outcome = _outcome(ticket, problem)
+    journal_protocol.log(login_entry.fields(ticket, outcome, problem))
+    if outcome == login_entry.REFUSED:
+        raise LoginRefused(
+            f"this login must be recorded, but {problem}. Please tell an administrator."
+        )
+
+
+def _pass_unknown(items: Items, policy: str, problem: str) -> None:
+    """Let a user pass of whom nothing but the name is known, if the policy lets them."""
+    what = "was refused" if policy == scope.STRICT else "goes on, as the failure policy says"
+    journal_protocol.alert_not_recorded(
+        f"A login of {items.user} by {items.service} {what}: {problem}", items.user, items.service
+    )
+    if policy == scope.STRICT:
+        raise LoginRefused(f"{problem}. Please tell an administrator.")
+
+
+def _alert_mistake(items: Items, mistake: str) -> None:
+    journal_protocol.alert(
+        message_ids.ALERT_CONFIG,
+        f"{mistake}. Until this is mended everybody is recorded but root and system accounts. "
+        f"This was the login of {items.user}",
+        {"SESSIONWRAP_USER": items.user, "SESSIONWRAP_SERVICE": items.service},
+    )
 
 
 def make_ticket(
-    items: Items, account: pwd.struct_passwd, decision: scope.Decision
+    items: Items, account: accounts.Account, decision: scope.Decision, policy: str
 ) -> tickets.Ticket:
     """Give the ticket of this login."""
     _, start = tickets.parent_and_start(items.application)
     return tickets.Ticket(
         record=decision.record,
         rule=decision.rule,
-        user=account.pw_name,
-        uid=account.pw_uid,
-        shell=real_shell(account),
+        user=account.name,
+        uid=account.uid,
+        shell=shells.real_shell(account.name, account.base_shell),
         service=items.service,
         rhost=items.rhost,
         tty=items.tty,
-        policy=scope.STRICT,
+        policy=policy,
         session=tickets.session_of(os.getpid()),
         pid=items.application,
         start=start,
@@ -137,52 +156,76 @@ def make_ticket(
     )
 
 
-def real_shell(account: pwd.struct_passwd) -> str:
-    """Give the shell that the user would have without us; "" where none works that is known.
-
-    The login shell then looks again, falls back to /bin/sh, and says so.
-    """
-    if account.pw_shell != paths.LOGIN_SHELL:
-        return account.pw_shell
-    try:
-        shell = shells.lookup(account.pw_name) or ""
-    except ConfigError:
-        return ""
-    return shell if shells.usable(shell) else ""
-
-
-def why_not(account: pwd.struct_passwd) -> str:
+def why_not(account: accounts.Account, ticket: tickets.Ticket) -> str:
     """Say why this login would not be recorded; "" where all is well."""
-    if account.pw_shell != paths.LOGIN_SHELL:
+    if shells.is_no_login(account.shell):
+        return ""  # nobody gets a shell here
+    return _launch_problem(account, ticket) or _recorder_problem(ticket)
+
+
+def _launch_problem(account: accounts.Account, ticket: tickets.Ticket) -> str:
+    """Say why the login program would not start our login shell."""
+    if account.shell not in paths.LOGIN_SHELLS:
         return (
-            f"the login shell of {account.pw_name} is {account.pw_shell or 'not set'} "
-            f"(mended by: sessionwrap enroll {account.pw_name})"
+            f"the login shell of {account.name} is {account.shell or 'not set'}, not "
+            f"{paths.LOGIN_SHELL} (`sessionwrap doctor {account.name}` finds out why)"
         )
+    if account.base_shell in paths.LOGIN_SHELLS:
+        return ""  # no overlay comes into it
+    if _is_diverted(ticket.pid):
+        return "the caller's environment passes the user database over (SYSTEMD_BYPASS_USERDB)"
     try:
-        kind, text = ask_recorder()
+        if overlay_question.is_sure(account.name, ticket.start):
+            return ""
+    except OSError as error:
+        return f"the user database does not answer: {error}"
+    return "the user database was changed or restarted meanwhile: log in once more"
+
+
+def _recorder_problem(ticket: tickets.Ticket) -> str:
+    try:
+        kind, text = tell_recorder(ticket)
     except (OSError, SessionwrapError) as error:
         return f"the recorder does not answer: {error}"
     return "" if kind == handshake.OK else text
 
 
-def ask_recorder(path: str = paths.RECORDER_SOCKET) -> tuple[bytes, str]:
-    """Ask whether a recording can be made now: the answer's kind and reason."""
+def _is_diverted(application: int) -> bool:
+    """Tell whether the PAM application looks users up past the overlay.
+
+    su and sudo run with the variables of their caller, and systemd's NSS module heeds these two
+    even there.
+    """
+    with open(f"/proc/{application}/environ", "rb") as file:
+        environment = file.read(MAX_ENVIRONMENT)
+    return len(environment) == MAX_ENVIRONMENT or any(
+        entry.startswith(DIVERSIONS) for entry in environment.split(b"\0")
+    )
+
+
+def tell_recorder(ticket: tickets.Ticket, path: str = paths.RECORDER_SOCKET) -> tuple[bytes, str]:
+    """Tell the recorder of the login, and hear whether a recording can be made: kind, reason."""
     sock = handshake.connect(path, ANSWER_SECONDS)
     try:
-        sock.send(handshake.PING)
+        sock.send(handshake.login(ticket.name))
         return handshake.parse_reply(sock.recv(handshake.MAX_FRAME), 0)
     finally:
         sock.close()
 
 
-def _refuse(items: Items, problem: str) -> None:
+def _outcome(ticket: tickets.Ticket, problem: str) -> str:
+    """Say what becomes of a login that is to be recorded; raise the alert where there is one."""
+    if not problem:
+        return login_entry.RECORDED
+    refused = ticket.policy == scope.STRICT
+    what = "was refused" if refused else "goes on unrecorded, as the failure policy says"
     journal_protocol.alert_not_recorded(
-        f"A login of {items.user} by {items.service} was refused: it must be recorded, but "
-        f"{problem}",
-        items.user,
-        items.service,
+        f"A login of {ticket.user} by {ticket.service} {what}: it must be recorded, but {problem}",
+        ticket.user,
+        ticket.service,
+        ticket.name,
     )
-    raise LoginRefused(f"this login must be recorded, but {problem}. Please tell an administrator.")
+    return login_entry.REFUSED if refused else login_entry.PASSED
 
 
 def _fault(items: Items, error: Exception) -> int:

@@ -6,10 +6,42 @@ Standard library only: every login waits for this.
 from __future__ import annotations
 
 import grp
+import marshal
 import os
 import pwd
+import select
+import time
 
 from sessionwrap.errors import NotFoundError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+OVERLAY = "io.sessionwrap.Overlay"
+"""Our own service of systemd's user database, which answers the login shell."""
+ACCOUNT_SECONDS = 8.0
+"""How long an account may take: the overlay's watchdog, then a slow directory."""
+GROUP_SECONDS = 3.0
+"""How long its groups may take on top of that."""
+_KILL = 9
+
+
+class Account:
+    """What NSS says of a user.
+
+    ``name`` as NSS has it; ``shell`` is what login programs start, ``base_shell`` what they would
+    without the overlay. ``groups`` are the names of all groups, the primary one first; None where
+    they were not asked for or did not come in time.
+    """
+
+    __slots__ = ("base_shell", "gid", "groups", "name", "shell", "uid")
+
+    def __init__(
+        self, entry: tuple[str, int, int, str, str], groups: tuple[str, ...] | None
+    ) -> None:
+        self.name, self.uid, self.gid, self.shell, self.base_shell = entry
+        self.groups = groups
 
 
 def find_user(user: str) -> pwd.struct_passwd:
@@ -18,6 +50,11 @@ def find_user(user: str) -> pwd.struct_passwd:
         return pwd.getpwnam(user)
     except (KeyError, ValueError) as error:  # ValueError: a NUL or a lone surrogate in the name
         raise NotFoundError(f"no such user: {user!a}") from error
+
+
+def bypass_overlay() -> None:
+    """Let NSS in this process answer as if there were no overlay (nss-systemd(8))."""
+    os.environ["SYSTEMD_BYPASS_USERDB"] = OVERLAY
 
 
 def groups_of(user: str, gid: int) -> tuple[str, ...]:
@@ -32,3 +69,85 @@ def groups_of(user: str, gid: int) -> tuple[str, ...]:
         except KeyError:
             continue
     return tuple(names)
+
+
+def look_up(key: str | int) -> Account | None:
+    """Ask NSS for a user by name or uid, and for the groups, in a child: a directory may hang.
+
+    None where there is no such user; OSError where the account did not come in time.
+    """
+    from_child, to_parent = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(from_child)
+            _tell(key, to_parent)
+        finally:
+            os._exit(0)  # whatever happens: two of us must not go on
+    os.close(to_parent)
+    try:
+        return _hear(from_child)
+    finally:
+        os.close(from_child)
+        os.kill(child, _KILL)
+        os.waitpid(child, 0)
+
+
+def _tell(key: str | int, pipe: int) -> None:
+    """Write what NSS says: the account and its base shell, then the groups."""
+    found = _entry(key)
+    if found is None:
+        _send(pipe, None)
+        return
+    bypass_overlay()
+    base = _entry(found.pw_name) or found
+    _send(pipe, (found.pw_name, found.pw_uid, found.pw_gid, found.pw_shell, base.pw_shell))
+    _send(pipe, groups_of(found.pw_name, found.pw_gid))
+
+
+def _entry(key: str | int) -> pwd.struct_passwd | None:
+    try:
+        return pwd.getpwnam(key) if isinstance(key, str) else pwd.getpwuid(key)
+    except (KeyError, ValueError):
+        return None
+
+
+def _hear(pipe: int) -> Account | None:
+    try:
+        values = _receive(pipe, ACCOUNT_SECONDS)
+    except TimeoutError:
+        raise OSError("the account could not be looked up: NSS does not answer") from None
+    if values is None:
+        return None
+    try:
+        groups = _receive(pipe, GROUP_SECONDS)
+    except TimeoutError:
+        groups = None
+    return Account(values, groups)
+
+
+def _send(pipe: int, value: tuple[str | int, ...] | None) -> None:
+    data = marshal.dumps(value)
+    data = len(data).to_bytes(4, "little") + data
+    while data:
+        data = data[os.write(pipe, data) :]
+
+
+def _receive(pipe: int, seconds: float) -> Any:
+    """Read what ``_send`` wrote; TimeoutError where it is not there in time, or never will be."""
+    deadline = time.monotonic() + seconds
+    length = int.from_bytes(_read(pipe, 4, deadline), "little")
+    return marshal.loads(_read(pipe, length, deadline))  # noqa: S302 # of our own child
+
+
+def _read(pipe: int, count: int, deadline: float) -> bytes:
+    poll = select.poll()
+    poll.register(pipe, select.POLLIN)
+    data = b""
+    while len(data) < count:
+        left = deadline - time.monotonic()
+        part = os.read(pipe, count - len(data)) if left > 0 and poll.poll(left * 1000) else b""
+        if not part:
+            raise TimeoutError
+        data += part
+    return data

@@ -16,9 +16,8 @@ from typing import Final, NamedTuple
 
 from sessionwrap import config_files, paths, shells
 from sessionwrap.errors import AccessError, NotFoundError, SessionwrapError
+from sessionwrap.local_accounts import Account, parse_passwd
 
-NO_LOGIN: Final = frozenset({"nologin", "false", "true", "sync", "halt", "shutdown"})
-"""Names of programs that stand for "no login here" in the shell field of system accounts."""
 MAX_PASSWD = 64 << 20
 """As much of the passwd file is read, in characters."""
 USERMOD_SECONDS = 60
@@ -33,14 +32,6 @@ class Host(NamedTuple):
 
 
 THIS: Final = Host()
-
-
-class Account(NamedTuple):
-    """What an entry of the passwd file says that matters here."""
-
-    user: str
-    uid: int
-    shell: str
 
 
 def enroll(users: Sequence[str], host: Host = THIS) -> Iterator[str]:
@@ -106,8 +97,6 @@ def _enrollable(
     account = accounts.get(user)
     if account is None:
         raise NotFoundError(f"{user!a} is not a local user: not in {host.prefix}/etc/passwd")
-    if account.uid == 0:
-        raise AccessError(f"{user} is root (uid 0), who cannot be enrolled")
     if _is_enrolled(account, host):
         if user not in entries:
             raise NotFoundError(
@@ -116,7 +105,7 @@ def _enrollable(
             )
         return account
     shell = account.shell or shells.DEFAULT_SHELL
-    if os.path.basename(shell) in NO_LOGIN:
+    if shells.is_no_login(shell):
         raise AccessError(f"{user} does not log in (shell {shell}), so cannot be enrolled")
     if not shells.usable(shell, host.login_shell):
         raise AccessError(f"{user} has shell {shell!a}, which cannot be started")
@@ -141,25 +130,13 @@ def _is_enrolled(account: Account, host: Host) -> bool:
 
 
 def _accounts(host: Host) -> dict[str, Account]:
-    """Read the passwd file (passwd(5)); the first entry of a name holds, as for getpwnam.
-
-    Names that begin with + or - are NIS entries (nsswitch.conf(5), compat): no users, also to
-    usermod.
-    """
-    accounts: dict[str, Account] = {}
     path = host.prefix + "/etc/passwd"
     try:
         # Other fields may hold bytes that are not UTF-8.
         with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-            text = file.read(MAX_PASSWD)
+            return parse_passwd(file.read(MAX_PASSWD))
     except OSError as error:
         raise SessionwrapError(f"{path}: cannot be read: {error.strerror}") from error
-    for line in text.split("\n"):
-        fields = line.split(":")
-        number = fields[2] if len(fields) == 7 and line[0] not in "+-" else ""
-        if number.isascii() and number.isdigit():
-            accounts.setdefault(fields[0], Account(fields[0], int(number[:10]), fields[6]))
-    return accounts
 
 
 def _load_map(host: Host) -> dict[str, str]:

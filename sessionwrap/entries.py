@@ -24,6 +24,10 @@ TERMINATED = "terminated"
 """End reason: the recorder was told to end it."""
 INTRUDED = "intruded"
 """End reason: another process read what the user typed; the session was ended for it."""
+UNSTORED = "unstored"
+"""End reason: the journal keeps nothing, and the failure policy wants the session ended then."""
+ENDED_FOR_CAUSE = (INTRUDED, UNSTORED)
+"""Reasons for which the recorder ends a session, with an alert."""
 ABNORMAL = "abnormal"
 """End reason: the worker died; the recorder wrote out what it had left behind."""
 NESTED = "nested"
@@ -71,6 +75,10 @@ def abnormal_fields(recording: Recording) -> dict[str, str]:
     what = f"recording {recording.rec} of {recording.user}"
     if recording.reason == INTRUDED:
         text = f"Another process read what was typed, past {what}: the session was ended"
+    elif recording.reason == UNSTORED:
+        text = f"The journal keeps nothing of {what}: the session was ended, as the policy says"
+    elif recording.lost:
+        text = f"{recording.lost} bytes passed unrecorded in {what}, as the policy says"
     else:
         text = f"The worker of {what} died: the session was ended with it. What it had is stored"
     return {
@@ -107,7 +115,7 @@ def parse(fields: Mapping[str, str], *, verified: bool) -> Recording:
         end=get.number("END") if ended else None,
         messages=get.number("MESSAGES") if ended else 0,
         reason=reason,
-        complete=reason not in ("", ABNORMAL, INTRUDED) and not lost,
+        complete=reason not in ("", ABNORMAL, *ENDED_FOR_CAUSE) and not lost,
         verified=verified,
         login=get.text("LOGIN"),
         parent=get.text("PARENT"),

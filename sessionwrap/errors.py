@@ -68,3 +68,7 @@ class AccessError(SessionwrapError):
     """The caller may not do this."""
 
     exit_code = 5
+
+
+class VarlinkError(SessionwrapError):
+    """A call to the overlay is not of the protocol."""

@@ -14,8 +14,8 @@ import os
 import sys
 import termios
 
-from sessionwrap import handshake, journal_protocol, paths
-from sessionwrap.errors import LoginRefused, SessionwrapError
+from sessionwrap import handshake, paths
+from sessionwrap.errors import HandshakeError, LoginRefused
 
 TIOCGSID = 0x5429
 """asm-generic/ioctls.h; termios has no name for it."""
@@ -33,22 +33,31 @@ def record(args: list[bytes], env: Environment) -> str:
     Raises LoginRefused when the recorder cannot or is not there.
     """
     has_terminal = os.isatty(0)
+    mode = _mode(args) if has_terminal else b""
     try:
+        saved = termios.tcgetattr(0) if has_terminal else []
         sock = handshake.connect(paths.RECORDER_SOCKET, ANSWER_SECONDS)
-        if not has_terminal:
-            return _announce_command(sock)
-        return _record_terminal(sock, env, _mode(args))
-    except LoginRefused:
-        raise
-    except (OSError, SessionwrapError) as error:
-        journal_protocol.alert_not_recorded(
-            f"A shell was refused: it must be recorded, but the recorder does not answer: {error}",
-            env.get(b"USER", b"").decode("utf-8", "surrogateescape"),
-            "",
-        )
+        _send_request(sock, env, mode)
+        text, kind, slave = _receive(sock)
+    except (OSError, HandshakeError, termios.error) as error:
         raise LoginRefused(
             f"this login must be recorded, but the recorder does not answer ({error})."
         ) from error
+    if kind == handshake.RECORDED:
+        # What fails from here on ends the login: the terminal is changing hands.
+        _take_pty(sock, slave, env, mode, saved)
+    sock.close()
+    return text
+
+
+def _send_request(sock: _socket.socket, env: Environment, mode: bytes) -> None:
+    """Announce a command, or with a mode pass the terminal on fd 0."""
+    if not mode:
+        sock.send(handshake.COMMAND)
+        return
+    terminal = (0).to_bytes(4, sys.byteorder)
+    request = handshake.terminal_request(mode, env.get(b"TERM", b""))
+    sock.sendmsg([request], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, terminal)])
 
 
 def _receive(sock: _socket.socket) -> tuple[str, bytes, int]:
@@ -61,13 +70,6 @@ def _receive(sock: _socket.socket) -> tuple[str, bytes, int]:
     if kind == handshake.REFUSED:
         raise LoginRefused(f"this login must be recorded, but {text}.")
     return text, kind, received[0] if received else -1
-
-
-def _announce_command(sock: _socket.socket) -> str:
-    sock.send(handshake.COMMAND)
-    text, _, _ = _receive(sock)
-    sock.close()
-    return text
 
 
 def _mode(args: list[bytes]) -> bytes:
@@ -87,15 +89,10 @@ def _mode(args: list[bytes]) -> bytes:
     return handshake.WAITS if b"-c" in args[:1] else handshake.LEADER
 
 
-def _record_terminal(sock: _socket.socket, env: Environment, mode: bytes) -> str:
-    saved = termios.tcgetattr(0)
-    terminal = (0).to_bytes(4, sys.byteorder)
-    request = handshake.terminal_request(mode, env.get(b"TERM", b""))
-    sock.sendmsg([request], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, terminal)])
-    text, kind, slave = _receive(sock)
-    if kind == handshake.UNRECORDED:
-        sock.close()
-        return text
+def _take_pty(
+    sock: _socket.socket, slave: int, env: Environment, mode: bytes, saved: list[object]
+) -> None:
+    """Go on in the recording pty, in this process or in a child."""
     terminals = _terminals()
     if mode != handshake.GUEST:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # sent to who gives a terminal up
@@ -107,8 +104,6 @@ def _record_terminal(sock: _socket.socket, env: Environment, mode: bytes) -> str
     if b"SSH_TTY" in env:
         env[b"SSH_TTY"] = os.fsencode(os.ttyname(0))
     sock.send(handshake.TAKEN)
-    sock.close()
-    return text
 
 
 def _terminals() -> list[int]:

@@ -13,9 +13,12 @@ the frame that names them (SCM_RIGHTS, unix(7)).
     WINCH                              ->   (GUEST only: the kernel tells the others)
     COMMAND                            ->
                                        <-   OK, or UNRECORDED, or REFUSED
+    hook, as root
+    LOGIN name of the ticket           ->
+                                       <-   OK, or REFUSED with the reason
 
-No frame names a user, a path or a command: the recorder takes those from the kernel. Standard
-library only and few imports: every login waits for this.
+No frame of a user's names a user, a path or a command: the recorder takes those from the kernel.
+Standard library only and few imports: every login waits for this.
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ MAX_FRAME = 1024
 PING = b"P"
 TERMINAL = b"T"
 COMMAND = b"C"
+LOGIN = b"H"
 TAKEN = b"D"
 WINCH = b"W"
 
@@ -52,17 +56,20 @@ GUEST = b"G"
 MODES = (LEADER, WAITS, GUEST)
 
 MAX_TERM = 64
+STREAM = 1
+SEQPACKET = 5
+"""Types of sockets (socket(2)); the module that names them is imported late."""
 
 
-def connect(path: str, seconds: int) -> socket:
-    """Connect to the recorder; no call on the socket takes longer than ``seconds``. OSError.
+def connect(path: str, seconds: int, kind: int = SEQPACKET) -> socket:
+    """Connect to a service; no call on the socket takes longer than ``seconds``. OSError.
 
     By socket options (socket(7)), not by a timeout of Python's: that makes the socket
     non-blocking, and then a queue that others have filled is an error and nothing to wait for.
     """
     import _socket  # a login that is not recorded does not pay for it
 
-    sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
+    sock = _socket.socket(_socket.AF_UNIX, kind | _socket.SOCK_CLOEXEC)
     limit_time(sock, seconds)
     sock.connect(path)
     return sock
@@ -77,12 +84,25 @@ def limit_time(sock: socket, seconds: int) -> None:
         sock.setsockopt(_socket.SOL_SOCKET, option, timeval)
 
 
-def is_ping(frame: bytes) -> bool:
+def is_question(frame: bytes) -> bool:
     """Tell a question from a request; HandshakeError for what cannot be a first frame."""
-    if frame == PING:
+    if frame == PING or parse_login(frame):
         return True
     parse_request(frame, 1 if frame[:1] == TERMINAL else 0)
     return False
+
+
+def login(name: str) -> bytes:
+    """Give the frame that tells of a login by the name of its ticket."""
+    return LOGIN + name.encode("ascii")
+
+
+def parse_login(frame: bytes) -> str:
+    """Read the frame of ``login``: the ticket's name, "" where it is another frame."""
+    name = frame[1:].decode("ascii", "replace")
+    if frame[:1] != LOGIN or not (0 < len(name) <= 80 and name.isascii()):
+        return ""
+    return name if name.replace("-", "").isdigit() else ""
 
 
 def terminal_request(mode: bytes, term: bytes) -> bytes:

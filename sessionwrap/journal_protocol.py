@@ -63,10 +63,24 @@ def send(sock: _socket.socket, datagram: bytes) -> bool:
     return True
 
 
+def log(fields: Mapping[str, str], path: str = paths.JOURNAL_SOCKET) -> bool:
+    """Log an entry at once or not at all; tells whether it was taken."""
+    try:
+        sock = connect(path)
+    except SinkError:
+        return False
+    try:
+        return send(sock, pack(fields))
+    except SinkError:
+        return False
+    finally:
+        sock.close()
+
+
 def alert(
     message_id: str, message: str, fields: Mapping[str, str], path: str = paths.JOURNAL_SOCKET
 ) -> bool:
-    """Log what an administrator must see, at once or not at all; tells whether it was taken."""
+    """Log what an administrator must see, as ``log`` does."""
     entry = {
         "MESSAGE": message,
         "MESSAGE_ID": message_id,
@@ -74,22 +88,13 @@ def alert(
         "SYSLOG_IDENTIFIER": "sessionwrap",
         **fields,
     }
-    try:
-        sock = connect(path)
-    except SinkError:
-        return False
-    try:
-        return send(sock, pack(entry))
-    except SinkError:
-        return False
-    finally:
-        sock.close()
+    return log(entry, path)
 
 
-def alert_not_recorded(message: str, user: str, service: str) -> bool:
-    """Log that a login of ``user`` that should be recorded is not."""
+def alert_not_recorded(message: str, user: str, service: str, login: str = "") -> bool:
+    """Log that a login of ``user`` that should be recorded is not; ``login`` is its name."""
     return alert(
         message_ids.ALERT_NOT_RECORDED,
         message,
-        {"SESSIONWRAP_USER": user, "SESSIONWRAP_SERVICE": service},
+        {"SESSIONWRAP_USER": user, "SESSIONWRAP_SERVICE": service, "SESSIONWRAP_LOGIN": login},
     )

@@ -12,7 +12,7 @@ import os
 import sys
 
 from sessionwrap import paths, tickets
-from sessionwrap.errors import ConfigError, LoginRefused, TicketError
+from sessionwrap.errors import LoginRefused, TicketError
 
 EXIT_REFUSED = 1
 FALLBACK_SHELL = "/bin/sh"
@@ -54,14 +54,57 @@ def start(args: list[bytes], env: Environment) -> None:
     if ticket is None or ticket.record:
         from sessionwrap import handover  # a login that is not recorded does not pay for it
 
-        fallback = handover.record(args, env)
+        try:
+            fallback = handover.record(args, env)
+        except LoginRefused as refusal:
+            _go_on_unrecorded(ticket, str(refusal))
     become(shell or _known_shell(fallback), args, env, as_login)
+
+
+def _go_on_unrecorded(ticket: tickets.Ticket | None, problem: str) -> None:
+    """Return where the failure policy lets this login pass unrecorded; LoginRefused where not.
+
+    Without a ticket we read the rules ourselves: nobody else is there to ask. That decides
+    nothing that this user, whose process this is, could not do without us.
+    """
+    from sessionwrap import scope
+
+    if ticket is None:
+        record, policy, user = _decide()
+        if not record:
+            return
+    else:
+        policy, user = ticket.policy, ticket.user
+    from sessionwrap import journal_protocol
+
+    refused = policy == scope.STRICT
+    what = "was refused" if refused else "goes on unrecorded, as the failure policy says"
+    journal_protocol.alert_not_recorded(
+        f"A shell of {user} {what}: {problem}",
+        user,
+        ticket.service if ticket else "",
+        ticket.name if ticket else "",
+    )
+    if refused:
+        raise LoginRefused(problem)
+    _say("this session is not recorded, though it should be. An administrator has been told.")
+
+
+def _decide() -> tuple[bool, str, str]:
+    """Give (record, policy, user) by the rules; in doubt a recording, with the strict policy."""
+    from sessionwrap import accounts, decisions, scope
+
+    account = accounts.look_up(os.getuid())
+    if account is None:
+        return True, scope.STRICT, str(os.getuid())
+    decision, policy = decisions.Rules().decide(account)
+    return decision.record, policy, account.name
 
 
 def become(path: str, args: list[bytes], env: Environment, as_login: bool) -> None:
     """Exec the real shell in place, with the name and variables that it expects."""
     name = path.rpartition("/")[2]
-    if env.get(b"SHELL") == paths.LOGIN_SHELL.encode():
+    if os.fsdecode(env.get(b"SHELL", b"")) in paths.LOGIN_SHELLS:
         env[b"SHELL"] = os.fsencode(path)
     argv = [os.fsencode(("-" if as_login else "") + name), *args]
     try:
@@ -141,18 +184,15 @@ def _has_option(command: list[str], letter: str, with_value: str) -> bool:
 
 
 def _known_shell(fallback: str) -> str:
-    """Give the first shell that works: the map's, the settings', /bin/sh."""
-    import pwd  # only where the ticket names no shell
+    """Give the first shell that works: the user's own, the recorder's word, /bin/sh."""
+    from sessionwrap import accounts, shells  # only where the ticket names no shell
 
-    from sessionwrap import shells
-
-    try:
-        shell = shells.lookup(pwd.getpwuid(os.getuid()).pw_name) or fallback
-    except (ConfigError, KeyError):
-        shell = fallback
-    if shell and shells.usable(shell):
-        return shell
-    _alert_shell(shell, "it is missing, not executable, or sessionwrap-shell itself")
+    account = accounts.look_up(os.getuid())
+    shell = shells.real_shell(account.name, account.base_shell) if account else ""
+    for candidate in (shell, fallback):
+        if shells.usable(candidate):
+            return candidate
+    _alert_shell(shell or fallback, "it is missing, not executable, or sessionwrap-shell itself")
     return FALLBACK_SHELL
 
 

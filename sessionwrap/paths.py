@@ -9,6 +9,7 @@ SETTINGS_FILE = CONFIG_DIR + "/rec-session.conf"
 
 RUN_DIR = "/run/sessionwrap"
 RECORDER_SOCKET = RUN_DIR + "/recorder.sock"
+OVERLAY_SOCKET = "/run/systemd/userdb/io.sessionwrap.Overlay"
 TICKETS_DIR = RUN_DIR + "/tickets"
 SPOOL_DIR = RUN_DIR + "/spool"
 
@@ -19,6 +20,9 @@ DATA_DIR = "/usr/share/sessionwrap"
 SETTINGS_SCHEMA = DATA_DIR + "/rec-session.schema.json"
 
 LOGIN_SHELL = "/usr/bin/sessionwrap-shell"
+LOGIN_SHELLS = (LOGIN_SHELL, "/usr/bin/tlog-rec-session")
+"""The names that the login shell has; the second is the one that SSSD knows."""
 JOURNAL_SOCKET = "/run/systemd/journal/socket"
 
 RECORDER_USER = "sessionwrap"
+OVERLAY_USER = "sessionwrap-userdb"

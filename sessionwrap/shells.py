@@ -20,6 +20,8 @@ MAX_BYTES = 4 << 20
 """The largest map, in bytes."""
 MAX_LINE = 4096
 """The longest line, in characters (PATH_MAX of limits.h)."""
+NO_LOGIN = ("nologin", "false", "true", "sync", "halt", "shutdown")
+"""Names of programs that stand for "no login here" in the shell field of system accounts."""
 DEFAULT_SHELL = "/bin/sh"
 """What an empty shell field means (passwd(5))."""
 
@@ -52,6 +54,21 @@ def lookup(user: str, path: str = paths.SHELLS_FILE) -> str | None:
     """
     shell = load(path).get(user)
     return DEFAULT_SHELL if shell == "" else shell
+
+
+def real_shell(user: str, base_shell: str) -> str:
+    """Give the shell that a user would have without us; "" where none works that is known.
+
+    ``base_shell`` is what NSS says without the overlay: it is ours for who is enrolled. The login
+    shell then looks again, falls back to /bin/sh, and says so.
+    """
+    if base_shell not in paths.LOGIN_SHELLS:
+        return base_shell or DEFAULT_SHELL
+    try:
+        shell = lookup(user) or ""
+    except ConfigError:
+        return ""
+    return shell if usable(shell) else ""
 
 
 def write(entries: Mapping[str, str], path: str = paths.SHELLS_FILE) -> None:
@@ -107,6 +124,11 @@ def is_login_shell(shell: str, login_shell: str = paths.LOGIN_SHELL) -> bool:
         return os.path.samestat(os.stat(shell), os.stat(login_shell))
     except (OSError, ValueError):
         return False
+
+
+def is_no_login(shell: str) -> bool:
+    """Say whether a shell field means that nobody logs in here."""
+    return shell.rpartition("/")[2] in NO_LOGIN
 
 
 def _problem(user: str, colon: str, shell: str, line: str) -> str:

@@ -123,8 +123,8 @@ def sweep(directory: str = paths.TICKETS_DIR) -> None:
     for name in (names[first:] + names[:first])[:MAX_SWEPT]:
         path = f"{directory}/{name}"
         try:
-            ticket = _read(path)
-            if ticket is not None and not _is_running(ticket):
+            ticket = read(path)
+            if ticket is not None and not is_running(ticket):
                 os.unlink(path)
         except (OSError, TicketError):
             continue  # another hook was faster, or is just writing it
@@ -144,7 +144,7 @@ def find(pid: int, uid: int, directory: str = paths.TICKETS_DIR) -> Ticket | Non
             parent, start = parent_and_start(pid)
         except OSError:
             break  # the process has gone, and its ancestors are not known
-        ticket = _read(f"{directory}/{_name(session, uid, pid, start)}")
+        ticket = read(f"{directory}/{_name(session, uid, pid, start)}")
         if ticket is not None:
             return ticket
         if parent <= 1:
@@ -159,7 +159,7 @@ def _first_of_session(session: int, uid: int, directory: str) -> Ticket | None:
     except FileNotFoundError:
         return None  # the hook has never run
     prefix = f"{session}-{uid}-"
-    found = [_read(f"{directory}/{name}") for name in names if name.startswith(prefix)]
+    found = [read(f"{directory}/{name}") for name in names if name.startswith(prefix)]
     return min(
         (ticket for ticket in found if ticket), key=lambda ticket: ticket.start, default=None
     )
@@ -178,12 +178,25 @@ def parent_and_start(pid: int) -> tuple[int, int]:
 
     OSError when there is no such process.
     """
-    # The command's name, in brackets, may hold anything: fields count from the last bracket.
-    fields = _slurp(f"/proc/{pid}/stat", 4096).rpartition(b")")[2].split()
+    fields = _stat_fields(pid)
     return int(fields[1]), int(fields[19])
 
 
-def _is_running(ticket: Ticket) -> bool:
+def terminal_of(pid: int) -> int:
+    """Give the device number of a process' controlling terminal, 0 without one: proc(5), field 7.
+
+    OSError when there is no such process.
+    """
+    return int(_stat_fields(pid)[4])
+
+
+def _stat_fields(pid: int) -> list[bytes]:
+    # The command's name, in brackets, may hold anything: fields count from the last bracket.
+    return _slurp(f"/proc/{pid}/stat", 4096).rpartition(b")")[2].split()
+
+
+def is_running(ticket: Ticket) -> bool:
+    """Tell whether the PAM application of a login still runs."""
     try:
         return parent_and_start(ticket.pid)[1] == ticket.start
     except OSError:
@@ -194,7 +207,8 @@ def _name(session: int, uid: int, pid: int, start: int) -> str:
     return f"{session}-{uid}-{pid}-{start}"
 
 
-def _read(path: str) -> Ticket | None:
+def read(path: str) -> Ticket | None:
+    """Read a ticket's file; None where there is none, TicketError where it is not root's."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:

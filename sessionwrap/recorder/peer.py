@@ -7,13 +7,12 @@ given to somebody else, and /proc of that pid while it is held.
 from __future__ import annotations
 
 import os
-import pwd
 import select
 import socket
 import struct
 from typing import NamedTuple
 
-from sessionwrap import accounts, config_files, paths, scope, tickets
+from sessionwrap import accounts, decisions, shells, tickets
 from sessionwrap.errors import HandshakeError
 
 _UCRED = struct.Struct("iII")
@@ -48,32 +47,28 @@ def is_alive(peer: Peer) -> bool:
 
 
 def decide(peer: Peer) -> tickets.Ticket:
-    """Give the hook's ticket for the caller's login, or a fresh decision where there is none.
+    """Give the hook's ticket for the caller's login, or a fresh decision where there is none:
+    that has no ``start``.
 
-    Raises TicketError, ConfigError, and HandshakeError for a uid that nobody has.
+    Raises TicketError, OSError where NSS hangs, and HandshakeError for a uid that nobody has.
     """
     ticket = tickets.find(peer.pid, peer.uid)
     if ticket is not None:
         return ticket
-    try:
-        account = pwd.getpwuid(peer.uid)
-    except KeyError:
-        raise HandshakeError(f"no user has the uid {peer.uid}") from None
-    groups = accounts.groups_of(account.pw_name, account.pw_gid)
-    decision = scope.decide(
-        scope.parse(config_files.read_scope_files(paths.CONFIG_DIR)),
-        scope.Subject(account.pw_name, account.pw_uid, groups),
-    )
+    account = accounts.look_up(peer.uid)
+    if account is None:
+        raise HandshakeError(f"no user has the uid {peer.uid}")
+    decision, policy = decisions.Rules().decide(account)
     return tickets.Ticket(
         record=decision.record,
         rule=decision.rule,
-        user=account.pw_name,
+        user=account.name,
         uid=peer.uid,
-        shell="",
+        shell=shells.real_shell(account.name, account.base_shell),
         service="",
         rhost="",
         tty="",
-        policy=scope.STRICT,
+        policy=policy,
         session=tickets.session_of(peer.pid),
         pid=peer.pid,
         start=0,

@@ -28,6 +28,14 @@ MANY: Final = 1024
 """Bytes: a read of as many as that is likely to be followed by another."""
 ROBBED: Final = 3
 """How many times in a row what was there to be read is gone before it is an intruder."""
+NOT_KEPT: Final = (
+    b"\r\nsessionwrap: the recording of this session cannot be stored. It ends here.\r\n"
+)
+LOSING: Final = (
+    b"\r\nsessionwrap: this session is not recorded at the moment. An administrator has been "
+    b"told.\r\n"
+)
+LOST: Final = b"\r\n[sessionwrap: %d bytes passed here that could not be recorded]\r\n"
 STALLED: Final = (
     b"\r\nsessionwrap: this session cannot be recorded at the moment and waits until it can.\r\n"
 )
@@ -38,12 +46,15 @@ _GONE: Final = select.POLLHUP | select.POLLERR | select.POLLNVAL
 
 
 class Signals:
-    """SIGWINCH, SIGHUP and SIGTERM as bytes of a pipe, so that poll(2) sees them."""
+    """Signals as bytes of a pipe, so that poll(2) sees them.
+
+    SIGUSR1: the recorder has found out that the journal keeps nothing of what it is sent.
+    """
 
     def __init__(self) -> None:
         self.fd, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
-        for number in (signal.SIGWINCH, signal.SIGHUP, signal.SIGTERM):
+        for number in (signal.SIGWINCH, signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1):
             signal.signal(number, lambda _number, _frame: None)
 
     def take(self) -> bytes:
@@ -59,7 +70,8 @@ class Relay:
 
     ``outer`` and ``master`` do not block. ``connection`` is that of a login shell that waits for
     its child, or -1: it says when the window changes and must be there as long as we are.
-    ``start`` is CLOCK_MONOTONIC at the first event, in nanoseconds.
+    ``start`` is CLOCK_MONOTONIC at the first event, in nanoseconds. ``may_lose``: what cannot be
+    recorded passes all the same; ``lost`` counts its bytes.
     """
 
     def __init__(
@@ -77,6 +89,7 @@ class Relay:
         log_output: bool,
         log_window: bool,
         has_it_alone: bool,
+        may_lose: bool,
     ) -> None:
         self._outer = outer
         self._master = master
@@ -90,6 +103,9 @@ class Relay:
         self._log_output = log_output
         self._log_window = log_window
         self._has_it_alone = has_it_alone
+        self._may_lose = may_lose
+        self.lost = 0
+        self._gap = 0
         self._robbed = 0
         self._to_outer = b""
         self._to_master = b""
@@ -153,7 +169,7 @@ class Relay:
         for _ in range(BURST):
             place = spool.room(CHUNK)
             if place is None:
-                self._stall()
+                self._pass_output_unrecorded() if self._may_lose else self._stall()
                 return
             try:
                 count = os.readv(master, [place])
@@ -182,7 +198,7 @@ class Relay:
             self._drain_to_outer()
         if not happened & ~_OUT:
             return
-        if self._log_input and self._spool.room(CHUNK) is None:
+        if self._log_input and not self._may_lose and self._spool.room(CHUNK) is None:
             self._stall()
             return
         try:
@@ -215,7 +231,10 @@ class Relay:
         came = self._signals.take()
         if signal.SIGWINCH in came:
             self._resize()
-        if signal.SIGHUP in came:
+        if signal.SIGUSR1 in came and not self._may_lose:
+            self._write_outer(NOT_KEPT)
+            self._reason = entries.UNSTORED
+        elif signal.SIGHUP in came:
             self._reason = entries.HUNG_UP
         elif signal.SIGTERM in came:
             self._reason = entries.TERMINATED
@@ -233,6 +252,7 @@ class Relay:
 
     def _watch(self) -> None:
         """Poll for what the present state can use, and for no more."""
+        self._mark_gap()
         if self._stalled and self._spool.room(2 * CHUNK) is not None:
             self._stalled = False
             self._resize()  # a change of the window meanwhile found no room
@@ -271,10 +291,41 @@ class Relay:
                 self._write_outer(STALLED)
             self._watch()
 
+    def _pass_output_unrecorded(self) -> None:
+        try:
+            data = os.read(self._master, CHUNK)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._master_open = False
+            self._watch()
+            return
+        if self._log_output:
+            self._lose(len(data))
+        self._write_outer(data)
+
+    def _lose(self, count: int) -> None:
+        """The spool is full, and the policy says to go on: count what passes unrecorded."""
+        if not self._gap:
+            self._write_outer(LOSING)
+        self._gap += count
+        self.lost += count
+
+    def _mark_gap(self) -> None:
+        """Say in the recording how much is missing here, when there is room again."""
+        if self._gap and self._spool.room(2 * CHUNK) is not None:
+            gap, self._gap = self._gap, 0
+            self._record(OUTPUT, LOST % gap)
+
     def _record(self, kind: int, data: bytes) -> None:
         now = self.now()
         if not self._spool.put(now, kind, data):
-            self._stall()
+            if self._may_lose:
+                self._lose(len(data))
+            else:
+                self._stall()
         elif self._outbox.idle:
             self._outbox.saw(now)
 

@@ -24,8 +24,9 @@ from systemd import daemon
 
 from sessionwrap import handshake, journal_protocol, message_ids, paths
 from sessionwrap.errors import ConfigError, HandshakeError, SessionwrapError, SinkError, SpoolError
-from sessionwrap.recorder import confirm, recovery, spool, worker
+from sessionwrap.recorder import confirm, recovery, running, spool, worker
 from sessionwrap.recorder import peer as peers
+from sessionwrap.recorder.logins import Logins
 from sessionwrap.settings import Settings
 
 MAX_PENDING: Final = 128
@@ -71,6 +72,7 @@ class Service:
         self._poll = select.poll()
         self._handlers: dict[int, Callable[[int], None]] = {}
         self._signals, self._wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._logins = Logins(self._watch, self._unwatch, lambda work: fork(work, set()))
         listener.setblocking(False)
         self._watch(listener.fileno(), self._on_listener)
         self._watch(self._signals, self._on_signals)
@@ -82,6 +84,7 @@ class Service:
             signal.signal(number, lambda _number, _frame: None)
         for path in spool.spools():
             self._adopt(path)
+        self._logins.adopt()
         self._check_at = time.monotonic() + CHECK_SECONDS
         # Workers share this image as long as nothing in it is written to: no collector runs.
         gc.collect()
@@ -107,12 +110,15 @@ class Service:
         deadlines = [pending.deadline for pending in self._pending.values()]
         if self._wants_check():
             deadlines.append(self._check_at)
+        if self._logins.due is not None:
+            deadlines.append(self._logins.due)
         if not deadlines:
             return None
         return max(0.0, min(deadlines) - time.monotonic()) * 1000 + 1
 
     def _expire(self) -> None:
         now = time.monotonic()
+        self._logins.look(now)
         if self._wants_check() and now >= self._check_at:
             self._check()
         for fd in [fd for fd, pending in self._pending.items() if pending.deadline <= now]:
@@ -141,9 +147,18 @@ class Service:
 
     def _on_checked(self, status: int) -> None:
         self._checker = 0
+        if self._journal_keeps and status != 0:
+            self._tell_workers()
         self._journal_keeps = status == 0
         wait = CHECK_SECONDS if self._journal_keeps else CHECK_AGAIN_SECONDS
         self._check_at = time.monotonic() + wait
+
+    def _tell_workers(self) -> None:
+        """Let those that record know that the journal keeps nothing: the policy says what then."""
+        for pidfd, child in self._children.items():
+            if os.path.exists(child.spool):
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(pidfd, signal.SIGUSR1)
 
     def _on_listener(self, _fd: int) -> None:
         try:
@@ -171,8 +186,8 @@ class Service:
         try:
             # Only looked at, and without what is passed beside it: that is the worker's to take.
             frame = connection.recv(handshake.MAX_FRAME, socket.MSG_PEEK)
-            if handshake.is_ping(frame):
-                self._answer_ping(connection)
+            if handshake.is_question(frame):
+                self._answer(connection, peer, handshake.parse_login(frame))
             else:
                 self._start(connection, peer)
         except BlockingIOError:
@@ -182,10 +197,15 @@ class Service:
             worker.refuse(connection, str(error))
         self._drop(fd)
 
-    def _answer_ping(self, connection: socket.socket) -> None:
+    def _answer(self, connection: socket.socket, peer: peers.Peer, login: str) -> None:
+        """Say whether recordings can be made; root, which is the hook, may name a login with it."""
         journal_protocol.connect().close()  # without it there is no start entry
         if not self._journal_keeps:
             raise SinkError(NOT_KEPT)
+        if login:
+            if peer.uid != 0:
+                raise HandshakeError("only root tells of logins")
+            self._logins.add(login)
         _take_frame(connection)
         connection.send(handshake.reply(handshake.OK))
 
@@ -194,6 +214,7 @@ class Service:
         limit = self._settings.number("recorder.max_recordings_per_user")
         if running >= limit:
             raise HandshakeError(f"{limit} recordings of this user are running, which is the limit")
+        self._logins.asked(peer.pid, peer.uid)
         settings = self._settings
 
         def serve() -> None:
@@ -229,7 +250,7 @@ class Service:
             return
         finally:
             left.close()
-        pid = worker.pid_of(recording.rec)
+        pid = running.pid_of(recording.rec)
         try:
             if pid is not None:
                 self._watch_child(Child(pid, recording.uid, path))
@@ -367,7 +388,7 @@ def _take_frame(connection: socket.socket) -> None:
 
 
 def _spool_path(pid: int) -> str:
-    return f"{paths.SPOOL_DIR}/{worker.recording_id(pid)}{spool.SUFFIX}"
+    return f"{paths.SPOOL_DIR}/{running.recording_id(pid)}{spool.SUFFIX}"
 
 
 def _set_aside(path: str, error: SessionwrapError) -> None:

@@ -14,10 +14,10 @@ import socket
 import time
 from typing import NamedTuple
 
-from sessionwrap import entries, handshake, paths
+from sessionwrap import entries, handshake, paths, scope
 from sessionwrap.errors import HandshakeError, SessionwrapError, SinkError
 from sessionwrap.model import WINDOW, Head, Recording, pack_winsize
-from sessionwrap.recorder import confirm, privileges, recovery, terminal, utmp
+from sessionwrap.recorder import confirm, privileges, recovery, running, terminal, utmp
 from sessionwrap.recorder import peer as peers
 from sessionwrap.recorder.outbox import Outbox
 from sessionwrap.recorder.relay import Relay, Signals
@@ -51,15 +51,19 @@ def serve(connection: socket.socket, peer: peers.Peer, settings: Settings) -> No
     try:
         request = _receive(connection)
         ticket = peers.decide(peer)
-        fallback = settings.text("shell")
+        shell = ticket.shell or settings.text("shell")
         if not ticket.record:
-            connection.send(handshake.reply(handshake.UNRECORDED, fallback))
+            connection.send(handshake.reply(handshake.UNRECORDED, shell))
         elif request.kind == handshake.COMMAND:
-            _log_command(peer, ticket)
-            connection.send(handshake.reply(handshake.OK, fallback))
+            _log_start(_describe(peer, ticket, entries.COMMAND))
+            connection.send(handshake.reply(handshake.OK, shell))
+        elif inside := running.recording_of_terminal(request.terminal, peer.pid):
+            tty = terminal.name_of(request.terminal)
+            _log_start(_describe(peer, ticket, entries.NESTED, tty=tty, parent=inside))
+            connection.send(handshake.reply(handshake.UNRECORDED, shell))
         else:
             _Session(connection, peer, request, settings, ticket).record()
-    except SessionwrapError as error:
+    except (OSError, SessionwrapError) as error:
         refuse(connection, str(error))
 
 
@@ -73,22 +77,6 @@ def refuse(connection: socket.socket, reason: str) -> None:
     """Tell the caller why not; it may have gone."""
     with contextlib.suppress(OSError):
         connection.send(handshake.reply(handshake.REFUSED, reason))
-
-
-def recording_id(pid: int) -> str:
-    """Give the id of the recording that process ``pid`` makes (tlog's form, unique on the host)."""
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        boot = file.read(64).strip().replace("-", "")
-    return f"{boot}-{pid:x}-{peers.ticks_of(pid):x}"
-
-
-def pid_of(rec: str) -> int | None:
-    """Give the pid of the worker that makes a recording; None when it has gone."""
-    try:
-        pid = int(rec.split("-")[1], 16)
-        return pid if recording_id(pid) == rec else None
-    except (OSError, ValueError, IndexError):
-        return None
 
 
 class _Session:
@@ -118,9 +106,24 @@ class _Session:
         os.setsid()
         master, slave = terminal.open_recording_pty(outer.fd, outer.attributes, self._peer.uid)
         started, clock = time.time_ns(), time.monotonic_ns()
-        rec = recording_id(os.getpid())
-        head, recording = self._describe(rec, os.ttyname(slave), started)
+        recording = _describe(
+            self._peer,
+            self._ticket,
+            entries.TERMINAL,
+            tty=os.ttyname(slave),
+            parent=running.parent_of(self._peer.pid),
+            started=started,
+        )
+        head = Head(
+            recording.host,
+            recording.rec,
+            recording.user,
+            self._request.term,
+            recording.session,
+            started // 1_000_000,
+        )
         spool = self._make_spool(head, recording)
+        link = running.link_pty(slave, recording.rec)
         if self._settings.flag("log.window"):
             spool.put(0, WINDOW, pack_winsize(terminal.get_winsize(outer.fd)))
         self._hand_over(slave, outer, spool, recording)
@@ -147,6 +150,7 @@ class _Session:
             log_output=self._settings.flag("log.output"),
             log_window=self._settings.flag("log.window"),
             has_it_alone=not is_guest,
+            may_lose=self._ticket.policy != scope.STRICT,
         )
         notice = self._settings.text("notice")
         if notice:
@@ -154,9 +158,11 @@ class _Session:
         reason = relay.run()
         relay.drain_output()
         stored = outbox.flush(relay.now(), everything=True, final=True)
+        recording = recording._replace(reason=reason, lost=relay.lost)
         if stored:
-            _log_end(recording, outbox.messages, reason)
+            _log_end(recording, outbox.messages)
         utmp.move_line(recording.tty, outer_name)
+        running.unlink_pty(link, recording.rec)
         # Only now: the login program takes the closing of this terminal for the end.
         os.close(master)
         outer.give_back()
@@ -164,38 +170,10 @@ class _Session:
         self._connection.close()
         if not stored:
             _wait_for_sink(outbox, sink, relay)
-            _log_end(recording, outbox.messages, reason)
+            _log_end(recording, outbox.messages)
         spool.remove()
         if confirm.can_confirm(self._settings):
             confirm.confirm(recording, outbox.messages)
-
-    def _describe(self, rec: str, tty: str, started: int) -> tuple[Head, Recording]:
-        ticket, host = self._ticket, os.uname().nodename
-        command = peers.command_of(self._peer)
-        if not peers.is_alive(self._peer):
-            raise HandshakeError("the caller has gone")
-        head = Head(
-            host, rec, ticket.user, self._request.term, ticket.session, started // 1_000_000
-        )
-        recording = Recording(
-            rec=rec,
-            host=host,
-            user=ticket.user,
-            uid=self._peer.uid,
-            service=ticket.service,
-            rhost=ticket.rhost,
-            tty=tty,
-            kind=entries.TERMINAL,
-            command=command,
-            session=ticket.session,
-            start=started // 1000,
-            end=None,
-            messages=0,
-            reason="",
-            complete=False,
-            verified=True,
-        )
-        return head, recording
 
     def _make_spool(self, head: Head, recording: Recording) -> Spool:
         size = self._settings.number("recorder.spool_size")
@@ -210,7 +188,7 @@ class _Session:
         HandshakeError or SinkError where that fails: all is as it was, and the log says so.
         """
         try:
-            recovery.log_entry(entries.start_fields(recording))
+            _log_start(recording)
         except SinkError:
             spool.remove()
             raise
@@ -226,7 +204,7 @@ class _Session:
             privileges.drop_all()
         except (OSError, SessionwrapError) as error:
             outer.give_back()
-            _log_end(recording, 0, entries.ABNORMAL)
+            _log_end(recording._replace(reason=entries.ABNORMAL), 0)
             spool.remove()
             raise HandshakeError(f"the terminal could not be handed over: {error}") from error
         if self._request.mode == handshake.LEADER:
@@ -235,35 +213,53 @@ class _Session:
             self._connection.setblocking(False)
 
 
-def _log_command(peer: peers.Peer, ticket: Ticket) -> None:
+def _describe(
+    peer: peers.Peer,
+    ticket: Ticket,
+    kind: str,
+    *,
+    tty: str = "",
+    parent: str = "",
+    started: int | None = None,
+) -> Recording:
+    """Give what the start entry says; ``started`` in nanoseconds, now where it is not given.
+
+    HandshakeError when the caller has gone: then what was read of it may be another's.
+    """
     recording = Recording(
         # Not the caller's pid: one process can ask for one command after another.
-        rec=recording_id(os.getpid()),
+        rec=running.recording_id(os.getpid()),
         host=os.uname().nodename,
         user=ticket.user,
         uid=peer.uid,
         service=ticket.service,
         rhost=ticket.rhost,
-        tty="",
-        kind=entries.COMMAND,
+        tty=tty,
+        kind=kind,
         command=peers.command_of(peer),
         session=ticket.session,
-        start=time.time_ns() // 1000,
+        start=(time.time_ns() if started is None else started) // 1000,
         end=None,
         messages=0,
         reason="",
         complete=False,
         verified=True,
+        login=ticket.name if ticket.start else "",
+        parent=parent,
     )
     if not peers.is_alive(peer):
         raise HandshakeError("the caller has gone")
+    return recording
+
+
+def _log_start(recording: Recording) -> None:
     recovery.log_entry(entries.start_fields(recording))
 
 
-def _log_end(recording: Recording, messages: int, reason: str) -> None:
-    ended = recording._replace(end=time.time_ns() // 1000, messages=messages, reason=reason)
+def _log_end(recording: Recording, messages: int) -> None:
+    ended = recording._replace(end=time.time_ns() // 1000, messages=messages)
     recovery.log_entry(entries.end_fields(ended), patient=True)
-    if reason == entries.INTRUDED:
+    if recording.reason in entries.ENDED_FOR_CAUSE or recording.lost:
         recovery.log_entry(entries.abnormal_fields(ended), patient=True)
 
 

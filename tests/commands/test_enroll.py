@@ -89,8 +89,6 @@ def test_unenrolling_who_is_not_enrolled_says_so(host: Host) -> None:
 @pytest.mark.parametrize(
     ("user", "error", "text"),
     [
-        ("root", AccessError, "root is root"),
-        ("toor", AccessError, "toor is root"),
         ("daemon", AccessError, "daemon does not log in"),
         ("gone", AccessError, "'/usr/bin/no-such-shell', which cannot be started"),
         ("mallory", NotFoundError, "'mallory' is not a local user"),

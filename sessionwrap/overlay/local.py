@@ -1,0 +1,120 @@
+"""The local accounts and groups, read once per change of their files.
+
+With ten thousand accounts, NSS reads a file of half a megabyte for each question. Here a
+question costs a few stat(2).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Final
+
+from sessionwrap.local_accounts import Account, parse_group, parse_passwd, parse_sources
+
+PASSWD: Final = "/etc/passwd"  # noqa: S105 # a path
+GROUP: Final = "/etc/group"
+NSSWITCH: Final = "/etc/nsswitch.conf"
+USERDB: Final = ("/etc/userdb", "/run/userdb", "/run/host/userdb", "/usr/lib/userdb")
+USERDB_SERVICES: Final = "/run/systemd/userdb"
+OWN_SOURCES: Final = frozenset({"files", "systemd", "myhostname"})
+"""Sources of groups that are no directory, `systemd` as long as nobody has filled it."""
+OUR_SERVICES: Final = frozenset(
+    {
+        "io.sessionwrap.Overlay",
+        "io.systemd.DynamicUser",
+        "io.systemd.Machine",
+        "io.systemd.Multiplexer",
+        "io.systemd.NameServiceSwitch",
+        "io.systemd.DropIn",
+    }
+)
+"""Services of systemd's user database that know no memberships of local users."""
+LOOK_AGAIN_SECONDS: Final = 5.0
+MAX_FILE: Final = 64 << 20
+
+Stamp = tuple[int, int, int]
+
+
+class LocalAccounts:
+    """What the files say now, after ``refresh``.
+
+    ``by_name`` and ``by_uid`` are empty where a directory comes before the files. ``alone``: the
+    groups of a local user are all in the files; otherwise a directory may add some.
+    """
+
+    def __init__(self) -> None:
+        self.by_name: dict[str, Account] = {}
+        self.by_uid: dict[int, Account] = {}
+        self.alone = False
+        self._groups: dict[str, list[str]] = {}
+        self._group_names: dict[int, str] = {}
+        self._stamps: tuple[Stamp, ...] = ()
+        self._look_again = 0.0
+
+    def refresh(self) -> bool:
+        """Read what has changed; tells whether anything has."""
+        stamps = (stamp(PASSWD), stamp(GROUP), stamp(NSSWITCH))
+        now = time.monotonic()
+        changed = stamps != self._stamps
+        if changed:
+            self._read(stamps)
+        if changed or now >= self._look_again:
+            self._look_again = now + LOOK_AGAIN_SECONDS
+            alone = OWN_SOURCES.issuperset(self._group_sources) and not has_userdb()
+            changed = changed or alone != self.alone
+            self.alone = alone
+        return changed
+
+    def _read(self, stamps: tuple[Stamp, ...]) -> None:
+        nsswitch = _text(NSSWITCH)
+        sources = [name for name in parse_sources(nsswitch, "passwd") if name != "systemd"]
+        self._group_sources = parse_sources(nsswitch, "group")
+        self.by_name = parse_passwd(_text(PASSWD)) if sources[:1] == ["files"] else {}
+        self.by_uid = {}
+        for account in self.by_name.values():
+            self.by_uid.setdefault(account.uid, account)
+        self._groups, self._group_names = {}, {}
+        for group in parse_group(_text(GROUP)):
+            self._group_names.setdefault(group.gid, group.name)
+            for member in group.members:
+                self._groups.setdefault(member, []).append(group.name)
+        self._stamps = stamps
+
+    def groups_of(self, account: Account) -> tuple[str, ...]:
+        """Give the names of the groups that the files say an account is in."""
+        primary = self._group_names.get(account.gid)
+        return (*([primary] if primary else []), *self._groups.get(account.user, ()))
+
+
+def stamp(path: str) -> Stamp:
+    """Give what changes with a file: (modified in ns, inode, size); zeros where there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return 0, 0, 0
+    return found.st_mtime_ns, found.st_ino, found.st_size
+
+
+def has_userdb() -> bool:
+    """Tell whether systemd's user database may know memberships of local users."""
+    try:
+        if not OUR_SERVICES.issuperset(os.listdir(USERDB_SERVICES)):
+            return True
+    except OSError:
+        return True
+    for directory in USERDB:
+        try:
+            if os.listdir(directory):
+                return True
+        except OSError:
+            continue  # not there
+    return False
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+            return file.read(MAX_FILE)
+    except OSError:
+        return ""

@@ -1,0 +1,50 @@
+"""What the hook asks the overlay: can this login have been given another shell than ours?
+
+A login program looks a user up once, sometimes long before it starts the shell. If the overlay
+was away then, or said that there is no record, the program has the user's own shell, whatever
+NSS says now. Standard library only: every login waits for this.
+"""
+
+from __future__ import annotations
+
+from sessionwrap import accounts, handshake, paths
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import _socket
+
+SECONDS = 2
+TICKS = 100
+"""Clock ticks a second, of /proc/PID/stat (USER_HZ)."""
+SURE = b'{"parameters": {"sure": true}}\0'
+UNSURE = b'{"parameters": {"sure": false}}\0'
+
+
+def is_sure(user: str, start: int, path: str = paths.OVERLAY_SOCKET) -> bool:
+    """Ask about a process that began ``start`` clock ticks after boot.
+
+    True where there is no overlay. OSError where it does not answer.
+    """
+    # Not json: importing that costs more than the rest of the hook.
+    name = "".join(c if c not in '"\\' and c >= " " else f"\\u{ord(c):04x}" for c in user)
+    question = f'{{"method": "{accounts.OVERLAY}.IsSure", "parameters": '
+    question += f'{{"userName": "{name}", "since": {start / TICKS:.2f}}}}}\0'
+    try:
+        sock = handshake.connect(path, SECONDS, handshake.STREAM)
+    except FileNotFoundError:
+        return True
+    try:
+        sock.sendall(question.encode("utf-8", "replace"))
+        return _receive(sock) == SURE
+    finally:
+        sock.close()
+
+
+def _receive(sock: _socket.socket) -> bytes:
+    data = b""
+    while not data.endswith(b"\0"):
+        part = sock.recv(256)
+        if not part or len(data) > 1024:
+            raise OSError("the user database does not answer")
+        data += part
+    return data

@@ -1,0 +1,220 @@
+"""Nobody unseen: each login that is to be recorded is held against what was recorded of it.
+
+The hook tells of the login; its PAM application is watched by a pidfd. When that has ended, a
+child looks for the recordings in the journal. A login of sshd may have no shell at all (`ssh -N`),
+so one that has asked for nothing is looked at while it lasts.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from collections.abc import Callable
+from typing import Final
+
+from sessionwrap import entries, journal_protocol, message_ids, paths, tickets
+from sessionwrap.entries import PREFIX
+from sessionwrap.errors import TicketError
+from sessionwrap.recorder import confirm, running
+
+MAX_LOGINS: Final = 4096
+LOOK_SECONDS: Final = (1.0, 5.0, 60.0)
+"""When a login that has asked for nothing is looked at; the last again and again."""
+SETTLE_SECONDS: Final = 20.0
+"""How long the journal may take to have the end of a recording whose worker has gone."""
+MAX_PROCESSES: Final = 65536
+
+
+class Login:
+    """A login that is to be recorded, while its PAM application runs."""
+
+    def __init__(self, ticket: tickets.Ticket, asked: bool) -> None:
+        self.ticket = ticket
+        self.asked = asked
+        """Whether a login shell of it has asked for a recording."""
+        self.reported = False
+        self.looks = 0
+        self.look_at = time.monotonic() + LOOK_SECONDS[0]
+
+
+class Logins:
+    """The logins that go on. ``watch`` and ``unwatch`` are told of pidfds; ``fork`` runs a check
+    in a child.
+    """
+
+    def __init__(
+        self,
+        watch: Callable[[int, Callable[[int], None]], None],
+        unwatch: Callable[[int], None],
+        fork: Callable[[Callable[[], None]], int],
+    ) -> None:
+        self._watch = watch
+        self._unwatch = unwatch
+        self._fork = fork
+        self._logins: dict[int, Login] = {}
+
+    def add(self, name: str, *, asked: bool = False) -> None:
+        """Watch the login of a ticket; OSError or TicketError where it is none that goes on."""
+        if len(self._logins) >= MAX_LOGINS:
+            raise TicketError(f"{MAX_LOGINS} logins are being watched, which is the limit")
+        ticket = tickets.read(f"{paths.TICKETS_DIR}/{name}")
+        if ticket is None or not ticket.record:
+            raise TicketError(f"there is no ticket {name} that says to record")
+        pidfd = os.pidfd_open(ticket.pid)
+        if not tickets.is_running(ticket):
+            os.close(pidfd)
+            raise TicketError(f"the login of ticket {name} is over")
+        self._logins[pidfd] = Login(ticket, asked)
+        self._watch(pidfd, self._on_end)
+
+    def adopt(self) -> None:
+        """Watch those that an earlier recorder was told of."""
+        for name in os.listdir(paths.TICKETS_DIR):
+            try:
+                self.add(name, asked=True)
+            except (OSError, TicketError):
+                continue  # over, or not to be recorded
+
+    def asked(self, pid: int, uid: int) -> None:
+        """Note that a process asks for a recording: whichever login it belongs to."""
+        session = tickets.session_of(pid)
+        for login in self._logins.values():
+            if login.ticket.uid == uid and login.ticket.session == session:
+                login.asked = True
+
+    @property
+    def due(self) -> float | None:
+        """When ``look`` is to be called next, on the monotonic clock; None: not before a login."""
+        return min(
+            (login.look_at for login in self._logins.values() if _silent(login)), default=None
+        )
+
+    def look(self, now: float) -> None:
+        """Look at the logins that have asked for nothing: does one have a shell all the same?"""
+        for login in self._logins.values():
+            if not _silent(login) or login.look_at > now:
+                continue
+            login.looks += 1
+            login.look_at = now + LOOK_SECONDS[min(login.looks, len(LOOK_SECONDS) - 1)]
+            shell = find_shell(login.ticket)
+            if shell:
+                login.reported = True
+                _alert(login.ticket, f"{shell} runs in it and has asked for no recording")
+
+    def _on_end(self, pidfd: int) -> None:
+        login = self._logins.pop(pidfd)
+        self._unwatch(pidfd)
+        os.close(pidfd)
+        if login.reported:
+            return
+        if login.asked:
+            self._fork(lambda: settle(login.ticket))
+        else:
+            _nothing_asked(login.ticket)
+
+
+def _silent(login: Login) -> bool:
+    return not login.asked and not login.reported
+
+
+def _nothing_asked(ticket: tickets.Ticket) -> None:
+    if ticket.service != "sshd":
+        _alert(ticket, "its shell has asked for no recording")
+        return
+    text = f"A login of {ticket.user} by sshd has ended, and no shell of it was seen"
+    journal_protocol.log(
+        {
+            **_fields(ticket, "no shell was seen"),
+            "MESSAGE": text,
+            "MESSAGE_ID": message_ids.NO_SHELL,
+            "PRIORITY": "5",
+            "SYSLOG_IDENTIFIER": entries.IDENTIFIER,
+        }
+    )
+
+
+def find_shell(ticket: tickets.Ticket) -> str:
+    """Give the name of a program of the user's that runs in a login; "" where there is none.
+
+    sshd's own process has the user's uid too, but no terminal.
+    """
+    for name in os.listdir("/proc")[:MAX_PROCESSES]:
+        if not name.isdigit():
+            continue
+        pid = int(name)
+        try:
+            if os.stat(f"/proc/{name}").st_uid != ticket.uid:
+                continue
+            if tickets.session_of(pid) != ticket.session or pid == ticket.pid:
+                continue
+            with open(f"/proc/{name}/comm", encoding="utf-8", errors="replace") as file:
+                command = file.read(64).strip()
+            if tickets.terminal_of(pid) or not command.startswith(("sshd", "(sd-pam)")):
+                return command
+        except OSError:
+            continue  # it has ended
+    return ""
+
+
+def settle(ticket: tickets.Ticket) -> None:
+    """Hold a login that is over against the journal; an alert where something is missing.
+
+    In a process of its own: it waits for the workers' last words.
+    """
+    if not confirm.is_readable():
+        return  # the workers have said so
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while True:
+        found = recordings_of(ticket.name)
+        open_ends = [rec for rec, complete in found.items() if complete is None]
+        if any(running.pid_of(rec) is not None for rec in open_ends):
+            deadline = time.monotonic() + SETTLE_SECONDS  # its worker is at it
+        elif (found and not open_ends) or time.monotonic() > deadline:
+            break
+        select.poll().poll(500)  # the journal has no event for what does not come
+    if not found:
+        _alert(ticket, "nothing of it is recorded")
+    missing = [rec for rec, complete in found.items() if not complete]
+    if missing:
+        _alert(ticket, f"incomplete: {', '.join(missing)}")
+
+
+def recordings_of(login: str) -> dict[str, bool | None]:
+    """Give the recordings of a login, whether each is complete, None where it has no end."""
+    from systemd import journal  # only the children that settle a login need it
+
+    found: dict[str, bool | None] = {}
+    with journal.Reader() as reader:
+        reader.add_match(f"{PREFIX}LOGIN={login}", f"_UID={os.geteuid()}")
+        for entry in reader:
+            if entry.get("MESSAGE_ID") is None:
+                continue
+            fields = {name: str(value) for name, value in entry.items() if name.startswith(PREFIX)}
+            fields["MESSAGE_ID"] = entry["MESSAGE_ID"].hex
+            if fields["MESSAGE_ID"] not in (message_ids.START, message_ids.END):
+                continue
+            recording = entries.parse(fields, verified=True)
+            ended = recording.end is not None or recording.reason == entries.LOGGED
+            if ended or recording.rec not in found:
+                complete = recording.complete or recording.reason == entries.LOGGED
+                found[recording.rec] = complete if ended else None
+    return found
+
+
+def _alert(ticket: tickets.Ticket, why: str) -> None:
+    journal_protocol.alert(
+        message_ids.ALERT_UNSEEN,
+        f"A login of {ticket.user} by {ticket.service} was to be recorded, but {why}",
+        _fields(ticket, why),
+    )
+
+
+def _fields(ticket: tickets.Ticket, why: str) -> dict[str, str]:
+    return {
+        f"{PREFIX}LOGIN": ticket.name,
+        f"{PREFIX}USER": ticket.user,
+        f"{PREFIX}UID": str(ticket.uid),
+        f"{PREFIX}SERVICE": ticket.service,
+        f"{PREFIX}WHY": why,
+    }
