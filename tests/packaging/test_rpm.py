@@ -70,13 +70,14 @@ tree = ast.parse(open(sys.argv[1]).read())
 assert ast.unparse(tree.body[-1]).endswith(".main()"), "the last line of a stub calls main"
 exec(compile(ast.Module(tree.body[:-1], []), sys.argv[1], "exec"))
 """
-# sessionwrap, in the place of a script of the package: what it was called with and when.
+# In the place of sessionwrap, for the scripts: notes what it was called with and when.
+NOTING = "/usr/local/bin/sessionwrap"
 NOTE = """#!/bin/sh
 echo "sessionwrap $* ($(systemctl is-enabled sessionwrapd.socket))" >> /root/calls
 test ! -e /root/fail
 """
 # The session part of Fedora's password-auth, with the modules that Debian has.
-PASSWORD_AUTH = """\
+PAM_STACK = """\
 session optional                   pam_keyinit.so revoke
 session required                   pam_limits.so
 -session optional                  pam_systemd.so
@@ -121,7 +122,8 @@ def rpm(built: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def files(rpm: Path) -> dict[str, File]:
-    form = r"[%{FILENAMES}\t%{FILEMODES:octal}\t%{FILEUSERNAME}:%{FILEGROUPNAME}\t%{FILEFLAGS:fflags}\n]"
+    owner = "%{FILEUSERNAME}:%{FILEGROUPNAME}"
+    form = rf"[%{{FILENAMES}}\t%{{FILEMODES:octal}}\t{owner}\t%{{FILEFLAGS:fflags}}\n]"
     rows = [line.split("\t") for line in query(rpm, form).splitlines()]
     return {path: File(int(mode, 8), owner, flags) for path, mode, owner, flags in rows}
 
@@ -142,13 +144,15 @@ def tree(rpm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def host(tree: Path) -> Iterator[Host]:
     """Boot a host with the files of the package; its scripts did not run."""
+    tops = sorted(path.name for path in tree.iterdir())
     archive = subprocess.run(
-        ["tar", "-c", "-C", str(tree), "."], stdout=subprocess.PIPE, timeout=60, check=True
+        ["tar", "-c", "-C", str(tree), *tops], stdout=subprocess.PIPE, timeout=60, check=True
     ).stdout
     with Host(images.base()) as booted:
         booted.run(["sh", "-ec", LIKE_FEDORA, "sh", SITELIB])
         booted.run(["tar", "-x", "-C", "/", "--keep-directory-symlink"], input=archive)
         booted.run(["systemctl", "daemon-reload"])
+        booted.write(NOTING, NOTE, 0o755)
         yield booted
 
 
@@ -157,6 +161,13 @@ def script(rpm: Path, tag: str, host: Host, argument: int) -> int:
     assert query(rpm, f"%{{{tag}PROG}}") == "/bin/sh"
     host.write("/root/script", query(rpm, f"%{{{tag}}}"))
     return host.run(["/bin/sh", "/root/script", str(argument)], check=False).returncode
+
+
+def install(rpm: Path, host: Host) -> None:
+    """Run the script of the installation, and start what setup starts."""
+    assert script(rpm, "POSTIN", host, 1) == 0
+    host.run(["systemctl", "start", *sorted(UNITS)])
+    calls(host)
 
 
 def calls(host: Host) -> list[str]:
@@ -197,18 +208,16 @@ def test_the_rpm_has_the_files_of_the_deb_with_their_modes(
 ) -> None:
     debs = [Path(line) for line in output(PACKAGING / "build-deb", tmp_path).splitlines()]
     [deb] = [path for path in debs if path.name.startswith("sessionwrap_")]
-    with subprocess.Popen(
-        ["dpkg-deb", "--fsys-tarfile", str(deb)], stdout=subprocess.PIPE
-    ) as program:
-        with tarfile.open(fileobj=program.stdout, mode="r|") as archive:
-            in_deb = {info.name.removeprefix("."): info.mode for info in archive if info.isfile()}
+    output("sh", "-c", 'dpkg-deb --fsys-tarfile "$0" > "$1"', deb, tmp_path / "deb.tar")
+    with tarfile.open(tmp_path / "deb.tar") as archive:
+        in_deb = {info.name.removeprefix("."): info.mode for info in archive if info.isfile()}
     expected = {
         moved(path): mode for path, mode in in_deb.items() if not re.fullmatch(ONLY_DEB, path)
     }
     # Fedora has the directory and its files for root alone.
     expected["/etc/ssh/sshd_config.d/sessionwrap.conf"] = 0o600
     assert {
-        path.removesuffix(".gz") if "/man/" in path else path: file.mode & 0o777
+        uncompressed(path): file.mode & 0o777
         for path, file in files.items()
         if file.mode & 0o170000 == 0o100000 and not re.fullmatch(ONLY_RPM, path)
     } == expected
@@ -218,7 +227,11 @@ def moved(path: str) -> str:
     for debian, fedora in MOVED.items():
         if path.startswith(debian):
             path = fedora + path.removeprefix(debian)
-    return path.removesuffix(".gz") if "/man/" in path else path
+    return uncompressed(path)
+
+
+def uncompressed(path: str) -> str:
+    return path.removesuffix(".gz") if path.startswith("/usr/share/man/") else path
 
 
 def test_everything_is_roots_and_nobody_else_may_write(files: dict[str, File]) -> None:
@@ -253,7 +266,6 @@ def test_the_scripts_know_every_unit(rpm: Path) -> None:
 
 
 def test_installing_makes_everything_ready_and_then_calls_setup_once(host: Host, rpm: Path) -> None:
-    host.write("/usr/local/bin/sessionwrap", NOTE, 0o755)
     assert script(rpm, "POSTIN", host, 1) == 0
     assert calls(host) == ["sessionwrap setup (enabled)"]
     assert host.run(["id", "-un", "sessionwrap"]).stdout == "sessionwrap\n"
@@ -261,7 +273,6 @@ def test_installing_makes_everything_ready_and_then_calls_setup_once(host: Host,
 
 
 def test_installing_says_so_when_setup_fails(host: Host, rpm: Path) -> None:
-    host.write("/usr/local/bin/sessionwrap", NOTE, 0o755)
     host.write("/root/fail", "")
     assert script(rpm, "POSTIN", host, 1) == 1
 
@@ -269,9 +280,7 @@ def test_installing_says_so_when_setup_fails(host: Host, rpm: Path) -> None:
 def test_an_upgrade_restarts_the_services_and_leaves_logins_and_sockets_alone(
     host: Host, rpm: Path
 ) -> None:
-    script(rpm, "POSTIN", host, 1)  # whatever setup says here
-    host.run(["systemctl", "start", *sorted(UNITS)])
-    host.write("/usr/local/bin/sessionwrap", NOTE, 0o755)
+    install(rpm, host)
     runs = {unit: invocation(host, unit) for unit in UNITS}
     # The order of an upgrade: scripts of the new package, then of the old one.
     assert script(rpm, "POSTIN", host, 2) == 0
@@ -289,9 +298,7 @@ def invocation(host: Host, unit: str) -> str:
 def test_removing_gives_the_shells_back_then_the_way_in_then_stops_the_units(
     host: Host, rpm: Path
 ) -> None:
-    script(rpm, "POSTIN", host, 1)
-    host.run(["systemctl", "start", *sorted(UNITS)])
-    host.write("/usr/local/bin/sessionwrap", NOTE, 0o755)
+    install(rpm, host)
     host.write("/var/lib/sessionwrap/shells", "alice:/bin/bash\nbob:/bin/sh\n")
     assert script(rpm, "PREUN", host, 0) == 0
     assert calls(host) == [
@@ -307,9 +314,7 @@ def test_removing_gives_the_shells_back_then_the_way_in_then_stops_the_units(
 def test_the_package_stays_whole_when_the_way_in_cannot_be_taken_back(
     host: Host, rpm: Path, shells: str
 ) -> None:
-    script(rpm, "POSTIN", host, 1)
-    host.run(["systemctl", "start", *sorted(UNITS)])
-    host.write("/usr/local/bin/sessionwrap", NOTE, 0o755)
+    install(rpm, host)
     host.write("/var/lib/sessionwrap/shells", shells)
     host.write("/root/fail", "")
     assert script(rpm, "PREUN", host, 0) != 0
@@ -336,9 +341,9 @@ def programs(rpm: Path) -> list[str]:
 def test_a_login_through_fedoras_pam_stack_is_recorded_by_the_files_of_the_rpm(
     host: Host, rpm: Path
 ) -> None:
-    script(rpm, "POSTIN", host, 1)
-    host.run(["systemctl", "start", *sorted(UNITS)])
-    host.write("/etc/pam.d/password-auth", authselect.with_hook(PASSWORD_AUTH))
+    install(rpm, host)
+    host.run(["rm", NOTING])
+    host.write("/etc/pam.d/password-auth", authselect.with_hook(PAM_STACK))
     stack = host.run(["cat", "/etc/pam.d/sshd"]).stdout
     assert "@include common-session\n" in stack
     host.write(
