@@ -53,6 +53,7 @@ LAYERS = {
     "readers": 2,
     "recorder": 3,
     "overlay": 3,
+    "setup": 3,
     "player": 3,
     "exporters": 3,
     "login": 3,

@@ -22,6 +22,8 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "play": ("play", "Replay a recording."),
     "explain": ("explain", "Say whether a user is recorded, and by which rule."),
     "check": ("check", "Check the configuration files."),
+    "setup": ("setup", "Make the rules hold on this host."),
+    "unsetup": ("unsetup", "Take back what setup did."),
     "enroll": ("enroll", "Make sessionwrap-shell the shell of local users."),
     "unenroll": ("unenroll", "Give local users their own shell back."),
 }

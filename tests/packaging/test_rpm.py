@@ -23,7 +23,7 @@ import pytest
 import steps
 from host import Host
 
-from sessionwrap import authselect
+from sessionwrap.setup import authselect
 from tests.system.helpers import command, login, logout, recordings, wait_for_end
 
 pytestmark = pytest.mark.system

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sessionwrap import authselect
-from sessionwrap.authselect import HOOK, HOOK_LINE, Selection
 from sessionwrap.errors import SessionwrapError
+from sessionwrap.setup import authselect
+from sessionwrap.setup.authselect import HOOK, HOOK_LINE, Selection
 
 ROOT = Path(__file__).parents[1]
 

@@ -1,0 +1,255 @@
+"""What makes the rules hold on a host, step by step: each says what it would do, does it, and
+takes it back.
+
+The order is that of a safe way in: what a login leads to first, the way there last.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, Final, Protocol
+
+from sessionwrap import config_files, enrolment, paths, shells
+from sessionwrap.errors import ConfigError, SessionwrapError
+from sessionwrap.setup import authselect, nsswitch, programs
+
+STATE_FILE: Final = paths.STATE_DIR + "/setup.json"
+NSSWITCH: Final = "/etc/nsswitch.conf"
+COMMON_SESSION: Final = "/etc/pam.d/common-session"
+HOOK: Final = "/usr/libexec/sessionwrap/pam-hook"
+ROOT_DROPIN: Final = "/etc/systemd/system/service.d/sessionwrap.conf"
+ROOT_TEXT: Final = """\
+# Put here by `sessionwrap setup`. With systemd first in nsswitch.conf its NSS module answers for
+# root itself, with /bin/bash, and hides what /etc/passwd says. Not to services that have this:
+[Service]
+Environment=SYSTEMD_NSS_BYPASS_SYNTHETIC=1
+"""
+UNITS: Final = ("sessionwrapd.socket", "sessionwrapd.service", "sessionwrap-userdb.socket")
+SERVICES: Final = (*UNITS, "sessionwrap-userdb.service")
+
+
+class Step(Protocol):
+    """One thing that must be so. ``plan`` and ``plan_undo`` say in sentences what is missing or
+    would be taken back, and are empty where there is nothing to do. All raise SessionwrapError.
+    """
+
+    def plan(self) -> list[str]: ...
+    def do(self) -> None: ...
+    def plan_undo(self) -> list[str]: ...
+    def undo(self) -> None: ...
+
+
+class Users:
+    """The users and directories of the services. They stay: what was recorded is in them."""
+
+    def plan(self) -> list[str]:
+        missing = not all(map(os.path.isdir, (paths.RUN_DIR, paths.SPOOL_DIR, paths.STATE_DIR)))
+        text = _text("/etc/passwd")
+        users = (paths.RECORDER_USER, paths.OVERLAY_USER)
+        if missing or not all(f"\n{user}:" in text for user in users):
+            return [f"make the users {' and '.join(users)}, and {paths.RUN_DIR}"]
+        return []
+
+    def do(self) -> None:
+        programs.run("systemd-sysusers", "sessionwrap.conf")
+        programs.run("systemd-tmpfiles", "--create", "sessionwrap.conf")
+
+    def plan_undo(self) -> list[str]:
+        return []
+
+    def undo(self) -> None:
+        return
+
+
+class Units:
+    """The recorder and the user database run, now and after the next boot."""
+
+    def plan(self) -> list[str]:
+        if not programs.is_booted():
+            return []
+        off = [unit for unit in UNITS if not self._is_on(unit)]
+        return [f"enable and start {', '.join(off)}"] if off else []
+
+    def do(self) -> None:
+        programs.run("systemctl", "daemon-reload")
+        programs.run("systemctl", "enable", "--now", *UNITS)
+
+    def plan_undo(self) -> list[str]:
+        on = programs.is_booted() and any(map(self._is_on, UNITS))
+        return [f"stop and disable {', '.join(UNITS)}; recordings go on to their end"] if on else []
+
+    def undo(self) -> None:
+        programs.run("systemctl", "disable", "--now", *SERVICES)
+
+    def _is_on(self, unit: str) -> bool:
+        return all(
+            programs.call("systemctl", "--quiet", question, unit).returncode == 0
+            for question in ("is-enabled", "is-active")
+        )
+
+
+class Root:
+    """Root's own shell in /etc/passwd counts for SSH and the console, so root can be recorded."""
+
+    def plan(self) -> list[str]:
+        return [] if _text(ROOT_DROPIN) == ROOT_TEXT else [f"write {ROOT_DROPIN}, restart sshd"]
+
+    def do(self) -> None:
+        programs.replace(ROOT_DROPIN, ROOT_TEXT)
+        _restart_sshd()
+
+    def plan_undo(self) -> list[str]:
+        return [f"remove {ROOT_DROPIN}, restart sshd"] if os.path.exists(ROOT_DROPIN) else []
+
+    def undo(self) -> None:
+        os.unlink(ROOT_DROPIN)
+        _restart_sshd()
+
+
+class NameService:
+    """nsswitch.conf asks systemd's module, and so our service, first."""
+
+    def plan(self) -> list[str]:
+        text = _text(NSSWITCH)
+        return [
+            f"{NSSWITCH}: `{nsswitch.line_of(nsswitch.with_overlay(text), database)}`"
+            for database in nsswitch.DATABASES
+            if not nsswitch.has_overlay(text, database)
+        ]
+
+    def do(self) -> None:
+        text = _text(NSSWITCH)
+        new = nsswitch.with_overlay(text)
+        changed = [name for name in nsswitch.DATABASES if not nsswitch.has_overlay(text, name)]
+        before = {name: nsswitch.line_of(text, name) for name in changed}
+        after = {name: nsswitch.line_of(new, name) for name in changed}
+        state = _load_state()
+        # First what to take back, then the change: a crash between the two does no harm.
+        _save_state({"before": state["before"] | before, "after": state["after"] | after})
+        programs.replace(NSSWITCH, new)
+
+    def plan_undo(self) -> list[str]:
+        text, state = _text(NSSWITCH), _load_state()
+        new = nsswitch.without_overlay(text, state["before"], state["after"])
+        return [
+            f"{NSSWITCH}: `{nsswitch.line_of(new, name) or f'(no line for {name})'}`"
+            for name in state["after"]
+            if nsswitch.line_of(new, name) != nsswitch.line_of(text, name)
+        ]
+
+    def undo(self) -> None:
+        state = _load_state()
+        text = _text(NSSWITCH)
+        programs.replace(NSSWITCH, nsswitch.without_overlay(text, **state))
+        os.unlink(STATE_FILE)
+
+
+class DebianPam:
+    """The hook is in the PAM stacks of logins, by pam-auth-update(8)."""
+
+    def plan(self) -> list[str]:
+        if HOOK in _text(COMMON_SESSION):
+            return []
+        return [f"switch the PAM hook on in {COMMON_SESSION} (pam-auth-update)"]
+
+    def do(self) -> None:
+        programs.run("pam-auth-update", "--enable", "sessionwrap")
+        if HOOK not in _text(COMMON_SESSION):
+            raise SessionwrapError(
+                f"pam-auth-update left {COMMON_SESSION} as it is, for it was changed by hand. "
+                "Either `pam-auth-update --force`, which undoes that, or add this line to it: "
+                f"session required pam_exec.so type=open_session seteuid quiet stdout {HOOK}"
+            )
+
+    def plan_undo(self) -> list[str]:
+        return ["switch the PAM hook off (pam-auth-update)"] if not self.plan() else []
+
+    def undo(self) -> None:
+        programs.run("pam-auth-update", "--disable", "sessionwrap")
+
+
+class Authselect:
+    """The hook and the order of nsswitch.conf, where authselect(8) writes both."""
+
+    def plan(self) -> list[str]:
+        return authselect.plan()
+
+    def do(self) -> None:
+        authselect.enable()
+
+    def plan_undo(self) -> list[str]:
+        return authselect.plan_disable()
+
+    def undo(self) -> None:
+        authselect.disable()
+
+
+class Enrolled:
+    """Users whose passwd entry names our shell get their own back. Nobody is enrolled here."""
+
+    def plan(self) -> list[str]:
+        return []
+
+    def do(self) -> None:
+        return
+
+    def plan_undo(self) -> list[str]:
+        users = sorted(self._users())
+        return [f"give {', '.join(users)} their own shell back"] if users else []
+
+    def undo(self) -> None:
+        for _ in enrolment.unenroll(self._users()):
+            continue
+
+    def _users(self) -> list[str]:
+        try:
+            return list(shells.load())
+        except ConfigError as error:
+            raise SessionwrapError(f"{error}: nobody can be given a shell back") from error
+
+
+def steps() -> list[Step]:
+    """Give the steps for this host, in their order."""
+    if authselect.is_there():
+        return [Users(), Units(), Root(), Enrolled(), Authselect()]
+    if not programs.is_there("pam-auth-update"):
+        raise SessionwrapError(
+            "neither pam-auth-update nor authselect is installed: see sessionwrap-setup(1), BY HAND"
+        )
+    return [Users(), Units(), Root(), Enrolled(), NameService(), DebianPam()]
+
+
+def _restart_sshd() -> None:
+    """Let sshd see its new environment; not where it would not come up again."""
+    if not programs.is_booted():
+        return
+    programs.run("systemctl", "daemon-reload")
+    if programs.is_there("sshd") and programs.call("sshd", "-t").returncode == 0:
+        for unit in ("ssh.service", "sshd.service"):
+            programs.call("systemctl", "try-restart", unit)
+
+
+def _load_state() -> dict[str, Any]:
+    text = config_files.read_text_if_there(STATE_FILE)
+    if text is None:
+        return {"before": {}, "after": {}}
+    try:
+        state = json.loads(text)
+        return {"before": dict(state["before"]), "after": dict(state["after"])}
+    except (ValueError, TypeError, KeyError) as error:
+        raise ConfigError(STATE_FILE, 0, "", "is not what setup wrote") from error
+
+
+def _save_state(state: dict[str, Any]) -> None:
+    programs.replace(STATE_FILE, json.dumps(state, indent=1) + "\n")
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+            return file.read(1 << 26)
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise SessionwrapError(f"{path}: cannot be read: {error.strerror}") from error
