@@ -18,6 +18,13 @@ import pytest
 from host import Host
 from images import Image
 
+from tests.system.directory import (  # noqa: F401 # fixtures
+    directory_host,
+    directory_image,
+    plain_directory_host,
+    plain_directory_image,
+)
+
 ROOT = Path(__file__).resolve().parents[2]
 SCOPE = "[session_recording]\nscope = some\ngroups = wheel\n"
 
