@@ -140,7 +140,7 @@ def real_shell(account: pwd.struct_passwd) -> str:
 
     The login shell then looks again, falls back to /bin/sh, and says so.
     """
-    if account.pw_shell != paths.LOGIN_SHELL:
+    if not shells.is_login_shell(account.pw_shell):
         return account.pw_shell
     try:
         shell = shells.lookup(account.pw_name) or ""
@@ -151,7 +151,7 @@ def real_shell(account: pwd.struct_passwd) -> str:
 
 def why_not(account: pwd.struct_passwd) -> str:
     """Say why this login would not be recorded; "" where all is well."""
-    if account.pw_shell != paths.LOGIN_SHELL:
+    if not shells.is_login_shell(account.pw_shell):
         return (
             f"the login shell of {account.pw_name} is {account.pw_shell or 'not set'} "
             f"(mended by: sessionwrap enroll {account.pw_name})"

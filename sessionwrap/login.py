@@ -12,10 +12,12 @@ import os
 import sys
 
 from sessionwrap import paths, tickets
-from sessionwrap.errors import ConfigError, LoginRefused, TicketError
+from sessionwrap.errors import ConfigError, HandshakeError, LoginRefused, TicketError
 
 EXIT_REFUSED = 1
 FALLBACK_SHELL = "/bin/sh"
+ANSWER_SECONDS = 2
+"""How long a login that is not recorded waits for the recorder to name a shell."""
 EMPTIED = (b"GCONV_PATH", b"LD_AUDIT", b"LD_LIBRARY_PATH", b"LD_PRELOAD", b"LOCPATH")
 """What sshd_config.d/sessionwrap.conf sets to nothing; nobody else needs to see that."""
 
@@ -49,7 +51,7 @@ def start(args: list[bytes], env: Environment) -> None:
         raise LoginRefused(
             f"this login must be recorded, but its ticket is broken: {error}."
         ) from error
-    shell = ticket.shell if ticket is not None else ""
+    shell = (ticket.shell if ticket is not None else "") or shell_of_sssd(sys.argv[0], env)
     fallback = ""
     if ticket is None or ticket.record:
         from sessionwrap import handover  # a login that is not recorded does not pay for it
@@ -61,7 +63,7 @@ def start(args: list[bytes], env: Environment) -> None:
 def become(path: str, args: list[bytes], env: Environment, as_login: bool) -> None:
     """Exec the real shell in place, with the name and variables that it expects."""
     name = path.rpartition("/")[2]
-    if env.get(b"SHELL") == paths.LOGIN_SHELL.encode():
+    if os.fsdecode(env.get(b"SHELL", b"")) in paths.LOGIN_SHELLS:
         env[b"SHELL"] = os.fsencode(path)
     argv = [os.fsencode(("-" if as_login else "") + name), *args]
     try:
@@ -80,6 +82,21 @@ def environment() -> Environment:
         pairs = [item.partition(b"=") for item in file.read().split(b"\0") if b"=" in item]
     # Of two of one name the first wins, as in getenv(3).
     return {name: value for name, _, value in reversed(pairs) if value or name not in EMPTIED}
+
+
+def shell_of_sssd(name: str, env: Environment) -> str:
+    """Give the shell that SSSD's PAM module found for the user; "" where it says none that works.
+
+    Only where SSSD's session recording started us, by the ``name`` that it knows: the variable
+    stays in the session, as with tlog, and must not be taken for another user's who has `su`ed.
+    It is the user's to change, and decides what they start, not whether it is recorded.
+    """
+    shell = os.fsdecode(env.get(b"TLOG_REC_SESSION_SHELL", b""))
+    if not shell or name != paths.SSSD_LOGIN_SHELL:
+        return ""
+    from sessionwrap import shells
+
+    return shell if shells.usable(shell) else ""
 
 
 def parent() -> tuple[str, list[str]]:
@@ -141,7 +158,10 @@ def _has_option(command: list[str], letter: str, with_value: str) -> bool:
 
 
 def _known_shell(fallback: str) -> str:
-    """Give the first shell that works: the map's, the settings', /bin/sh."""
+    """Give the shell of the map or of the settings, /bin/sh where that does not work.
+
+    ``fallback`` is that of the settings; "" where the recorder was not asked yet.
+    """
     import pwd  # only where the ticket names no shell
 
     from sessionwrap import shells
@@ -150,10 +170,28 @@ def _known_shell(fallback: str) -> str:
         shell = shells.lookup(pwd.getpwuid(os.getuid()).pw_name) or fallback
     except (ConfigError, KeyError):
         shell = fallback
+    shell = shell or _shell_of_settings()
     if shell and shells.usable(shell):
         return shell
     _alert_shell(shell, "it is missing, not executable, or sessionwrap-shell itself")
     return FALLBACK_SHELL
+
+
+def _shell_of_settings() -> str:
+    """Ask the recorder for the shell of its settings; "" where it does not answer.
+
+    For a login that is not recorded: it goes on either way.
+    """
+    from sessionwrap import handshake
+
+    try:
+        sock = handshake.connect(paths.RECORDER_SOCKET, ANSWER_SECONDS)
+        sock.send(handshake.COMMAND)
+        kind, text = handshake.parse_reply(sock.recv(handshake.MAX_FRAME), 0)
+        sock.close()
+    except (OSError, HandshakeError):
+        return ""
+    return text if kind == handshake.UNRECORDED else ""
 
 
 def _alert_shell(shell: str, reason: str) -> None:
