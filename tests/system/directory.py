@@ -139,13 +139,15 @@ def directory_host(directory_image: Image) -> Iterator[Host]:
 def configure(host: Host, *domain: str, sections: str = "") -> None:
     """Start SSSD afresh, its cache empty, with more lines of configuration.
 
-    ``domain``: lines for the domain's section; ``sections``: whole sections.
+    ``domain``: lines for the domain's section; ``sections``: whole sections. The directory runs;
+    SSSD has seen it, and of all entries only dora's, not her groups, when this returns.
     """
     text = _SSSD_CONF + "".join(f"{line}\n" for line in domain) + textwrap.dedent(sections)
     host.run(["systemctl", "stop", "sssd.service"])
     host.write("/etc/sssd/sssd.conf", text, 0o600)
     host.run(["sh", "-c", "rm -f /var/lib/sss/db/* /var/lib/sss/mc/*"])
     host.run(["systemctl", "start", "sssd.service"])
+    host.wait_until(lambda: is_known(host, "dora@example"))
 
 
 def modify(host: Host, ldif: str) -> None:
