@@ -151,12 +151,12 @@ def configure(host: Host, *domain: str, sections: str = "") -> None:
 
 
 def modify(host: Host, ldif: str) -> None:
-    """Change the directory by LDIF (ldapmodify(1)). SSSD may still have in its cache what was."""
+    """Change the directory by LDIF (ldapmodify(1)). SSSD may still have what was: ``expire``."""
     host.run(["ldapmodify", *_ROOT], input=textwrap.dedent(ldif))
 
 
 def change_member(host: Host, verb: str, user: str, group: str) -> None:
-    """``add`` a user to a group of the directory or ``delete`` them, and empty SSSD's cache."""
+    """``add`` a user to a group of the directory or ``delete`` them; SSSD is not told."""
     modify(
         host,
         f"""\
@@ -166,7 +166,6 @@ def change_member(host: Host, verb: str, user: str, group: str) -> None:
         member: uid={user},ou=people,{SUFFIX}
         """,
     )
-    expire(host)
 
 
 def expire(host: Host) -> None:

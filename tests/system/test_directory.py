@@ -125,12 +125,25 @@ def test_a_change_of_a_group_in_the_directory_holds_from_the_next_login(
     directory_host: Host,
 ) -> None:
     configure(directory_host, OUR_SHELL)
-    shell_of_login(directory_host, "erik")
+    assert not explained(directory_host, "erik")["record"], "SSSD has his groups in its cache"
     change_member(directory_host, "add", "erik", "ops")
     shell_of_login(directory_host, "erik")
     assert recorded_users(directory_host) == ["erik"]
     change_member(directory_host, "delete", "erik", "ops")
+    directory.expire(directory_host)
     shell_of_login(directory_host, "erik")
+    assert recorded_users(directory_host) == ["erik"]
+
+
+def test_a_change_of_a_group_holds_for_a_user_who_has_a_session_open_as_documented(
+    directory_host: Host,
+) -> None:
+    fresh = "[pam]\npam_initgroups_scheme = always\npam_id_timeout = 0\n"
+    configure(directory_host, OUR_SHELL, sections=fresh)
+    with login(directory_host, "erik") as terminal:
+        change_member(directory_host, "add", "erik", "ops")
+        shell_of_login(directory_host, "erik")
+        logout(terminal)
     assert recorded_users(directory_host) == ["erik"]
 
 
@@ -212,6 +225,31 @@ def test_sssds_session_recording_starts_our_login_shell_and_the_users_own(
     assert recorded_users(sssd_records) == ["dora", "Frida"]
     assert all(recording["complete"] for recording in wait_for_end(sssd_records, 2))
     assert alerts(sssd_records) == []
+
+
+def test_switched_on_as_documented_it_holds_for_users_whom_sssd_has_in_its_cache(
+    directory_host: Host, packages: dict[str, Path]
+) -> None:
+    configure(directory_host)
+    directory_host.run(["id", "dora"])
+    directory_host.install(packages["sessionwrap-tlog-rec-session"])
+    rules = "[session_recording]\nscope = some\ngroups = ops\n"
+    directory_host.write("/etc/sssd/conf.d/session-recording.conf", rules, 0o600)
+    copy = ["/etc/sssd/conf.d/session-recording.conf", "/etc/sessionwrap/conf.d/sssd.conf"]
+    directory_host.run(["install", "-m", "644", *copy])
+    directory_host.run(["systemctl", "restart", "sssd"])
+    directory_host.run(["sss_cache", "-E"])
+    for user in ("dora", "erik"):
+        assert shell_of_login(directory_host, user) == "-bash /bin/bash"
+    assert recorded_users(directory_host) == ["dora"]
+
+
+def test_sssds_session_recording_holds_while_the_directory_is_down(sssd_records: Host) -> None:
+    assert gets_in(sssd_records, "Frida")
+    directory.stop(sssd_records)
+    directory.expire(sssd_records)
+    assert shell_of_login(sssd_records, "Frida") == "-rbash /bin/rbash"
+    assert recorded_users(sssd_records) == ["Frida", "Frida"]
 
 
 def test_our_rules_decide_for_whom_sssd_started_our_login_shell(sssd_records: Host) -> None:
@@ -318,6 +356,7 @@ def test_a_directory_that_comes_back_is_heeded_without_a_restart(directory_host:
     directory.start(directory_host)
     directory_host.wait_until(lambda: directory.is_known(directory_host, "nora"), timeout=60)
     change_member(directory_host, "delete", "dora", "ops")
+    directory.expire(directory_host)
     for user in ("nora", "dora"):
         assert gets_in(directory_host, user)
     assert recorded_users(directory_host) == ["dora", "dora", "nora"]
