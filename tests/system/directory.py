@@ -28,6 +28,8 @@ import pytest
 from host import Host
 from images import Image
 
+from tests.system.helpers import command, login, logout, recordings
+
 PACKAGES = (
     "ldap-utils",
     "libnss-sss",
@@ -52,6 +54,9 @@ GROUPS = {
     "Domain Admins": (21004, ["uid=Frida,ou=people"]),
 }
 """Name to number and members; a member that is a group is a nested one (RFC 2307bis)."""
+
+OUR_SHELL = "override_shell = /usr/bin/sessionwrap-shell"
+"""A line for ``configure``: every user of the directory starts the login shell."""
 
 _SLAPD_CONF = f"""\
 include /etc/ldap/schema/core.schema
@@ -198,6 +203,19 @@ def thaw(host: Host) -> None:
 def is_known(host: Host, user: str) -> bool:
     """Tell whether NSS knows a user."""
     return host.run(["getent", "passwd", user], check=False).returncode == 0
+
+
+def shell_of_login(host: Host, user: str) -> str:
+    """Log a user in with a terminal and out again; give their $0 and $SHELL."""
+    with login(host, user) as terminal:
+        shell = command(terminal, "echo $0 $SHELL").strip()
+        logout(terminal)
+    return shell
+
+
+def recorded_users(host: Host) -> list[str]:
+    """Give whose logins were recorded, oldest first; one is listed before its shell starts."""
+    return [str(recording["user"]) for recording in recordings(host)]
 
 
 def _set_up(host: Host) -> None:
