@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -93,13 +93,17 @@ class Image(NamedTuple):
     trees: tuple[Path, ...]
 
 
-def base(suite: str = "bookworm") -> Image:
+def base(
+    suite: str = "bookworm", *, extra: Sequence[str] = (), without: Sequence[str] = ()
+) -> Image:
     """Give the image of a Debian release, made by mmdebstrap when it is not there yet.
 
-    Takes the mirror from the machine's own apt configuration. Raises steps.StepError.
+    ``extra``: packages besides those that every image has; ``without``: those of every image to
+    leave out. Takes the mirror from the machine's own apt configuration. Raises steps.StepError.
     """
     setup = _SETUP if suite == "bookworm" else _SETUP + _SETUP_NEWER
-    packages = [*PACKAGES, *PACKAGES_OF_SUITE.get(suite, [])]
+    usual = [*PACKAGES, *PACKAGES_OF_SUITE.get(suite, [])]
+    packages = [*(name for name in usual if name not in without), *extra]
     name = f"{suite}-{_digest(suite, *packages, setup)}"
     return Image((cache.entry(name, lambda tree: _bootstrap(suite, packages, setup, tree)),))
 

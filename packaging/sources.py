@@ -65,7 +65,7 @@ def copy(names: list[str], tree: Path) -> None:
 
 
 def main(program: str, doc: str, kind: str, build: Callable[[list[str], Path], None]) -> int:
-    """Run the command line of build-KIND; print the paths of the packages.
+    """Run the command line of build-KIND; print the paths of the packages, sessionwrap's first.
 
     ``build`` makes files called *.KIND from the listed sources in a directory, or raises
     steps.StepError. As root, the same sources are not built twice.
@@ -86,5 +86,5 @@ def main(program: str, doc: str, kind: str, build: Callable[[list[str], Path], N
     except (OSError, steps.StepError) as error:
         print(f"{program}: {error}", file=sys.stderr)
         return 1
-    print(*sorted(packages), sep="\n")
+    print(*sorted(packages, key=lambda path: path.name.partition("_")[0]), sep="\n")
     return 0

@@ -165,12 +165,12 @@ def why_not(account: accounts.Account, ticket: tickets.Ticket) -> str:
 
 def _launch_problem(account: accounts.Account, ticket: tickets.Ticket) -> str:
     """Say why the login program would not start our login shell."""
-    if account.shell not in paths.LOGIN_SHELLS:
+    if not shells.is_login_shell(account.shell):
         return (
             f"the login shell of {account.name} is {account.shell or 'not set'}, not "
             f"{paths.LOGIN_SHELL} (`sessionwrap doctor {account.name}` finds out why)"
         )
-    if account.base_shell in paths.LOGIN_SHELLS:
+    if shells.is_login_shell(account.base_shell):
         return ""  # no overlay comes into it
     if _is_diverted(ticket.pid):
         return "the caller's environment passes the user database over (SYSTEMD_BYPASS_USERDB)"

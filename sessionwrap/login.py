@@ -12,10 +12,12 @@ import os
 import sys
 
 from sessionwrap import paths, tickets
-from sessionwrap.errors import LoginRefused, TicketError
+from sessionwrap.errors import HandshakeError, LoginRefused, TicketError
 
 EXIT_REFUSED = 1
 FALLBACK_SHELL = "/bin/sh"
+ANSWER_SECONDS = 2
+"""How long a login that is not recorded waits for the recorder to name a shell."""
 EMPTIED = (b"GCONV_PATH", b"LD_AUDIT", b"LD_LIBRARY_PATH", b"LD_PRELOAD", b"LOCPATH")
 """What sshd_config.d/sessionwrap.conf sets to nothing; nobody else needs to see that."""
 
@@ -49,7 +51,7 @@ def start(args: list[bytes], env: Environment) -> None:
         raise LoginRefused(
             f"this login must be recorded, but its ticket is broken: {error}."
         ) from error
-    shell = ticket.shell if ticket is not None else ""
+    shell = (ticket.shell if ticket is not None else "") or shell_of_sssd(sys.argv[0], env)
     fallback = ""
     if ticket is None or ticket.record:
         from sessionwrap import handover  # a login that is not recorded does not pay for it
@@ -125,6 +127,21 @@ def environment() -> Environment:
     return {name: value for name, _, value in reversed(pairs) if value or name not in EMPTIED}
 
 
+def shell_of_sssd(name: str, env: Environment) -> str:
+    """Give the shell that SSSD's PAM module found for the user; "" where it says none that works.
+
+    Only where SSSD's session recording started us, by the ``name`` that it knows: the variable
+    stays in the session, as with tlog, and must not be taken for another user's who has `su`ed.
+    It is the user's to change, and decides what they start, not whether it is recorded.
+    """
+    shell = os.fsdecode(env.get(b"TLOG_REC_SESSION_SHELL", b""))
+    if not shell or name != paths.SSSD_LOGIN_SHELL:
+        return ""
+    from sessionwrap import shells
+
+    return shell if shells.usable(shell) else ""
+
+
 def parent() -> tuple[str, list[str]]:
     """Give the name and the command line of the program that started us."""
     pid = os.getppid()
@@ -189,11 +206,28 @@ def _known_shell(fallback: str) -> str:
 
     account = accounts.look_up(os.getuid())
     shell = shells.real_shell(account.name, account.base_shell) if account else ""
-    for candidate in (shell, fallback):
+    for candidate in (shell, fallback or _shell_of_settings()):
         if shells.usable(candidate):
             return candidate
     _alert_shell(shell or fallback, "it is missing, not executable, or sessionwrap-shell itself")
     return FALLBACK_SHELL
+
+
+def _shell_of_settings() -> str:
+    """Ask the recorder for the shell of its settings; "" where it does not answer.
+
+    For a login that is not recorded: it goes on either way.
+    """
+    from sessionwrap import handshake
+
+    try:
+        sock = handshake.connect(paths.RECORDER_SOCKET, ANSWER_SECONDS)
+        sock.send(handshake.COMMAND)
+        kind, text = handshake.parse_reply(sock.recv(handshake.MAX_FRAME), 0)
+        sock.close()
+    except (OSError, HandshakeError):
+        return ""
+    return text if kind == handshake.UNRECORDED else ""
 
 
 def _alert_shell(shell: str, reason: str) -> None:

@@ -20,8 +20,10 @@ DATA_DIR = "/usr/share/sessionwrap"
 SETTINGS_SCHEMA = DATA_DIR + "/rec-session.schema.json"
 
 LOGIN_SHELL = "/usr/bin/sessionwrap-shell"
-LOGIN_SHELLS = (LOGIN_SHELL, "/usr/bin/tlog-rec-session")
-"""The names that the login shell has; the second is the one that SSSD knows."""
+SSSD_LOGIN_SHELL = "/usr/bin/tlog-rec-session"
+"""The one that SSSD's session recording starts (sssd-session-recording(5)): a link to ours, from
+a package of its own. Without that package it may be tlog's program: see shells.is_login_shell."""
+LOGIN_SHELLS = (LOGIN_SHELL, SSSD_LOGIN_SHELL)
 JOURNAL_SOCKET = "/run/systemd/journal/socket"
 
 RECORDER_USER = "sessionwrap"

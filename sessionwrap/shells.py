@@ -62,7 +62,7 @@ def real_shell(user: str, base_shell: str) -> str:
     ``base_shell`` is what NSS says without the overlay: it is ours for who is enrolled. The login
     shell then looks again, falls back to /bin/sh, and says so.
     """
-    if base_shell not in paths.LOGIN_SHELLS:
+    if not is_login_shell(base_shell):
         return base_shell or DEFAULT_SHELL
     try:
         shell = lookup(user) or ""

@@ -21,11 +21,16 @@ def wants_launch_point(
     """
     if scope.is_system_account(account.uid) or shells.is_no_login(account.shell):
         return False
-    if account.shell in paths.LOGIN_SHELLS:
+    if is_ours(account.shell):
         return False  # it is so already
     if rules is None:
         return True
     return scope.decide(rules, scope.Subject(account.user, account.uid, groups)).record
+
+
+def is_ours(shell: str) -> bool:
+    """Tell whether a shell field names our login shell; tlog may have one of the names."""
+    return shell in paths.LOGIN_SHELLS and shells.is_login_shell(shell)
 
 
 def record(account: Account) -> dict[str, Any]:

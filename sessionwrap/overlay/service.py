@@ -273,7 +273,7 @@ class Service:
         return varlink.NO_RECORD
 
     def _say(self, client: Client, account: Account | None, frame: bytes) -> None:
-        if frame is varlink.NO_RECORD and account and account.shell not in paths.LOGIN_SHELLS:
+        if frame is varlink.NO_RECORD and account and not records.is_ours(account.shell):
             self._memory.said_nothing(account.user)
         self._send(client, frame)
 

@@ -12,7 +12,7 @@ import socket
 import struct
 from typing import NamedTuple
 
-from sessionwrap import accounts, decisions, shells, tickets
+from sessionwrap import accounts, decisions, paths, shells, tickets
 from sessionwrap.errors import HandshakeError
 
 _UCRED = struct.Struct("iII")
@@ -83,7 +83,8 @@ def command_of(peer: Peer) -> str:
     """
     with open(f"/proc/{peer.pid}/cmdline", "rb") as file:
         words = file.read(MAX_COMMAND).rstrip(b"\0").split(b"\0")
-    names = [place for place, word in enumerate(words) if word.endswith(b"/sessionwrap-shell")]
+    ours = tuple(name[name.rindex("/") :].encode() for name in paths.LOGIN_SHELLS)
+    names = [place for place, word in enumerate(words) if word.endswith(ours)]
     given = words[names[0] + 1 :] if names else words
     if given[:1] == [b"-c"]:
         given = given[1:]

@@ -76,7 +76,7 @@ def _arguments() -> argparse.Namespace:
 def _build(directory: Path) -> Path:
     build = [sys.executable, str(ROOT / "packaging/build-deb"), str(directory)]
     done = subprocess.run(build, stdout=subprocess.PIPE, check=True, text=True)
-    return Path(done.stdout.split()[0])
+    return Path(done.stdout.splitlines()[0])
 
 
 def _prepare(host: Host, deb: Path, figures: list[str], directory: Path) -> None:

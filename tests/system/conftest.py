@@ -18,6 +18,13 @@ import pytest
 from host import Host
 from images import Image
 
+from tests.system.directory import (  # noqa: F401 # fixtures
+    directory_host,
+    directory_image,
+    plain_directory_host,
+    plain_directory_image,
+)
+
 ROOT = Path(__file__).resolve().parents[2]
 SCOPE = "[session_recording]\nscope = some\ngroups = wheel\n"
 
@@ -30,14 +37,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the Debian package of this checkout and give its path."""
+def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Build the Debian packages of this checkout and give their paths by their names."""
     directory = tmp_path_factory.mktemp("package")
     build = [str(ROOT / "packaging/build-deb"), str(directory)]
     done = subprocess.run(build, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        pytest.fail(f"the package was not built:\n{done.stderr}", pytrace=False)
-    return Path(done.stdout.strip())
+        pytest.fail(f"the packages were not built:\n{done.stderr}", pytrace=False)
+    return {path.name.partition("_")[0]: path for path in map(Path, done.stdout.splitlines())}
+
+
+@pytest.fixture(scope="session")
+def package(packages: dict[str, Path]) -> Path:
+    """Give the path of the package that nearly every test installs."""
+    return packages["sessionwrap"]
 
 
 @pytest.fixture(scope="session")
