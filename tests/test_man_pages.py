@@ -18,11 +18,12 @@ from sessionwrap import commands, errors, message_ids, scope, settings
 ROOT = Path(__file__).parents[1]
 PAGES = ROOT / "docs/man"
 RENDER = PAGES / "render"
-SHARED = {"unenroll": "sessionwrap-enroll.1.md"}
+SHARED = {"unenroll": "sessionwrap-enroll.1.md", "unsetup": "sessionwrap-setup.1.md"}
 """Verbs that share the page of another."""
 INSTALLED = {
     "sessionwrap-shell": "sessionwrap-shell.8.md",
     "sessionwrapd": "sessionwrapd.8.md",
+    "sessionwrap-userdb": "sessionwrap-userdb.8.md",
     "pam-hook": "sessionwrap-pam-hook.8.md",
     "sessionwrap.conf": "sessionwrap.conf.5.md",
     "rec-session.conf": "sessionwrap-rec-session.conf.5.md",

@@ -16,7 +16,7 @@ from sessionwrap.errors import SessionwrapError
 from sessionwrap.setup import authselect
 from sessionwrap.setup.authselect import HOOK, HOOK_LINE, Selection
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 SESSION = """\
 session     optional                    pam_keyinit.so revoke
