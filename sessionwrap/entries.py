@@ -99,7 +99,7 @@ def parse(fields: Mapping[str, str], *, verified: bool) -> Recording:
     ended = fields.get("MESSAGE_ID") == message_ids.END
     kind = get.text("KIND")
     reason = get.text("REASON") if ended else ("" if kind == TERMINAL else LOGGED)
-    lost = get.number("LOST") if ended else 0
+    lost = get.number("LOST") if ended and PREFIX + "LOST" in fields else 0
     return Recording(
         rec=get.text("REC"),
         host=get.text("HOST"),
@@ -117,8 +117,8 @@ def parse(fields: Mapping[str, str], *, verified: bool) -> Recording:
         reason=reason,
         complete=reason not in ("", ABNORMAL, *ENDED_FOR_CAUSE) and not lost,
         verified=verified,
-        login=get.text("LOGIN"),
-        parent=get.text("PARENT"),
+        login=fields.get(PREFIX + "LOGIN", ""),
+        parent=fields.get(PREFIX + "PARENT", ""),
         lost=lost,
     )
 

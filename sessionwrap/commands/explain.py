@@ -28,7 +28,8 @@ Examples:
     help="Where the configuration is.",
 )
 def command(user: str, service: str, as_json: bool, config_dir: str) -> None:
-    """Say whether a login of USER is recorded, and by which rule of which file and line.
+    """Say whether a login of USER is recorded, by which rule of which file and line, and what
+    happens where it cannot be (the failure policy).
 
     The exit status is 0 either way, 2 when the configuration is not right, 4 when there is
     no such user.
@@ -48,24 +49,28 @@ def command(user: str, service: str, as_json: bool, config_dir: str) -> None:
         "file": decision.path,
         "line": decision.line,
         "matching_groups": list(scope.matching_groups(rules, subject)),
+        "policy": scope.policy_for(rules, subject),
         "shell": account.pw_shell,
         "enrolled": shells.is_login_shell(account.pw_shell),
     }
-    click.echo(json.dumps(found) if as_json else _text(found))
+    click.echo(json.dumps(found) if as_json else _text(found, account.pw_uid))
 
 
-def _text(found: dict[str, object]) -> str:
+def _text(found: dict[str, object], uid: int) -> str:
     user, line = found["user"], found["line"]
     place = f"{found['file']}:{line}" if line else "no file sets a scope"
     lines = [
         f"{user} is {'' if found['record'] else 'not '}recorded: {found['rule']} ({place})",
         f"groups: {_names(found['groups'])}",
         f"matching groups: {_names(found['matching_groups'])}",
+        f"failure policy: {found['policy']}",
     ]
     if found["record"] and not found["enrolled"]:
         shell = found["shell"] or shells.DEFAULT_SHELL
-        advice = f": `sessionwrap enroll {user}` makes it so" if found["uid"] else ""
-        lines.append(f"but the shell of {user} is {shell}, not {paths.LOGIN_SHELL}{advice}")
+        advice = f"`sessionwrap doctor {user}` finds out why"
+        if scope.is_system_account(uid):
+            advice = f"`sessionwrap enroll {user}` makes it so"
+        lines.append(f"but the shell of {user} is {shell}, not {paths.LOGIN_SHELL}: {advice}")
     return "\n".join(lines)
 
 

@@ -11,6 +11,7 @@ from sessionwrap import entries, journal_protocol
 from sessionwrap.codec.encoder import encode
 from sessionwrap.errors import SinkError, SpoolError
 from sessionwrap.model import Event, Head, Recording
+from sessionwrap.recorder import running
 from sessionwrap.recorder.confirm import can_confirm, confirm
 from sessionwrap.recorder.spool import Spool
 from sessionwrap.settings import Settings
@@ -88,6 +89,7 @@ def recover(path: str) -> None:
     ended = recording._replace(end=time.time_ns() // 1000, messages=last, reason=entries.ABNORMAL)
     log_entry(entries.end_fields(ended), patient=True)
     spool.remove()
+    running.unlink_pty(recording.tty, recording.rec)
     log_entry(entries.abnormal_fields(ended), patient=True)
     if can_confirm(settings):
         confirm(ended, last)

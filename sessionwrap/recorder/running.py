@@ -32,17 +32,17 @@ def pid_of(rec: str) -> int | None:
         return None
 
 
-def link_pty(slave: int, rec: str) -> str:
-    """Note that a recording pty is that of ``rec``; gives the link, for whoever removes it."""
-    link = _link(os.fstat(slave).st_rdev)
+def link_pty(slave: int, rec: str) -> None:
+    """Note that a recording pty is that of ``rec``."""
     temporary = f"{paths.SPOOL_DIR}/{rec}.pty"
     os.symlink(rec, temporary)
-    os.rename(temporary, link)  # a worker that was killed may have left one of that name
-    return link
+    # A worker that was killed may have left one of that name.
+    os.rename(temporary, _link(os.fstat(slave).st_rdev))
 
 
-def unlink_pty(link: str, rec: str) -> None:
-    """Take the note back, unless the pty has become another recording's meanwhile."""
+def unlink_pty(tty: str, rec: str) -> None:
+    """Take the note back, unless the pty (/dev/pts/N) has become another recording's meanwhile."""
+    link = f"{paths.SPOOL_DIR}/pts-{tty.rpartition('/')[2]}"
     try:
         if os.readlink(link) == rec:
             os.unlink(link)

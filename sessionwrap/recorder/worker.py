@@ -123,7 +123,7 @@ class _Session:
             started // 1_000_000,
         )
         spool = self._make_spool(head, recording)
-        link = running.link_pty(slave, recording.rec)
+        running.link_pty(slave, recording.rec)
         if self._settings.flag("log.window"):
             spool.put(0, WINDOW, pack_winsize(terminal.get_winsize(outer.fd)))
         self._hand_over(slave, outer, spool, recording)
@@ -162,7 +162,7 @@ class _Session:
         if stored:
             _log_end(recording, outbox.messages)
         utmp.move_line(recording.tty, outer_name)
-        running.unlink_pty(link, recording.rec)
+        running.unlink_pty(recording.tty, recording.rec)
         # Only now: the login program takes the closing of this terminal for the end.
         os.close(master)
         outer.give_back()
@@ -190,6 +190,7 @@ class _Session:
         try:
             _log_start(recording)
         except SinkError:
+            running.unlink_pty(recording.tty, recording.rec)
             spool.remove()
             raise
         try:
@@ -205,6 +206,7 @@ class _Session:
         except (OSError, SessionwrapError) as error:
             outer.give_back()
             _log_end(recording._replace(reason=entries.ABNORMAL), 0)
+            running.unlink_pty(recording.tty, recording.rec)
             spool.remove()
             raise HandshakeError(f"the terminal could not be handed over: {error}") from error
         if self._request.mode == handshake.LEADER:

@@ -41,8 +41,9 @@ def test_a_system_account_that_is_named(config: pathlib.Path) -> None:
     assert lines[0] == (f"daemon is recorded: users = daemon ({config}/sessionwrap.conf:3)")
     assert lines[1].startswith("groups: daemon")
     assert lines[2] == "matching groups: daemon"
-    assert "but the shell of daemon is /usr/sbin/nologin" in lines[3]
-    assert "`sessionwrap enroll daemon`" in lines[3]
+    assert lines[3] == "failure policy: strict"
+    assert "but the shell of daemon is /usr/sbin/nologin" in lines[4]
+    assert "`sessionwrap enroll daemon`" in lines[4]
 
 
 def test_a_user_who_is_not_recorded_has_exit_status_0_too(config: pathlib.Path) -> None:
@@ -76,6 +77,7 @@ def test_json(config: pathlib.Path) -> None:
         "file": f"{config}/sessionwrap.conf",
         "line": 3,
         "matching_groups": ["root"],
+        "policy": "break_glass",
         "shell": account.pw_shell,
         "enrolled": False,
     }
