@@ -60,15 +60,17 @@ def bypass_overlay() -> None:
 def groups_of(user: str, gid: int) -> tuple[str, ...]:
     """Give the names of all groups of a user, the primary one (``gid``) first.
 
-    A group id without a name is left out: no rule can name it.
+    A group id without a name stands as "": a directory that is down may know a user, and nothing
+    of the groups (scope.decide).
     """
-    names = []
-    for number in os.getgrouplist(user, gid):
-        try:
-            names.append(grp.getgrgid(number).gr_name)
-        except KeyError:
-            continue
-    return tuple(names)
+    return tuple(_group_name(number) for number in os.getgrouplist(user, gid))
+
+
+def _group_name(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return ""
 
 
 def look_up(key: str | int) -> Account | None:

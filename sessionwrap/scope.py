@@ -82,7 +82,8 @@ class Rules:
 class Subject:
     """Who logs in: the user and all their groups, as NSS gives the names, and the PAM service.
 
-    ``groups`` is None where the directory did not say in time: then nobody knows.
+    ``groups`` is None where the directory did not say in time, and holds "" for a group of which
+    it does not know the name: then nobody knows.
     """
 
     __slots__ = ("groups", "service", "uid", "user")
@@ -147,12 +148,11 @@ def decide(rules: Rules, subject: Subject) -> Decision:
         return _decision(rules, True, "users", subject.user) if named else _UNNAMED
     if subject.user in rules.names(users):
         return _decision(rules, some, users, subject.user)
-    if rules.names(groups):
-        if subject.groups is None:
-            return _decision(rules, True, groups, "(the directory does not say)")
-        matched = matching_groups(rules, subject)
-        if matched:
-            return _decision(rules, some, groups, matched[0])
+    matched = matching_groups(rules, subject)
+    if matched:
+        return _decision(rules, some, groups, matched[0])
+    if rules.names(groups) and (subject.groups is None or "" in subject.groups):
+        return _decision(rules, True, groups, "(the directory does not say)")
     return _decision(rules, not some, "scope", rules.scope)
 
 

@@ -239,11 +239,17 @@ def test_root_and_system_accounts_are_recorded_only_where_users_names_them(
         (["scope = none", "groups = wheel"], False),
     ],
 )
+@pytest.mark.parametrize("groups", [None, [""], ["ops", ""]])
 def test_who_has_unknown_groups_is_recorded_where_a_group_could_decide(
-    lines: list[str], wanted: bool
+    lines: list[str], wanted: bool, groups: list[str] | None
 ) -> None:
     rules = scope.parse([conf(*lines)])
-    assert scope.decide(rules, scope.Subject("bob", 1000, None)).record == wanted
+    assert scope.decide(rules, scope.Subject("bob", 1000, groups)).record == wanted
+
+
+def test_a_group_that_is_known_decides_whatever_others_are_not() -> None:
+    rules = scope.parse([conf("scope = all", "exclude_groups = robots")])
+    assert not scope.decide(rules, scope.Subject("bob", 1000, ["robots", ""])).record
 
 
 @given(settings(), NAMES, st.lists(NAMES, max_size=3), st.sampled_from([0, 100, 1000, 65534]))

@@ -75,4 +75,6 @@ def _text(found: dict[str, object], uid: int) -> str:
 
 
 def _names(names: object) -> str:
-    return ", ".join(str(name) for name in names) if isinstance(names, list) and names else "none"
+    if not isinstance(names, list) or not names:
+        return "none"
+    return ", ".join(str(name) or "(one without a name)" for name in names)

@@ -7,7 +7,6 @@ environment, so that no question comes back to us.
 
 from __future__ import annotations
 
-import grp
 import json
 import os
 import pwd
@@ -17,6 +16,7 @@ import time
 from collections.abc import Callable
 from typing import Final, NamedTuple, NoReturn
 
+from sessionwrap import accounts
 from sessionwrap.local_accounts import Account
 from sessionwrap.overlay import varlink
 
@@ -146,10 +146,4 @@ def look_up(key: Key) -> Found:
     account = Account(
         entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_gecos, entry.pw_dir, entry.pw_shell
     )
-    names = []
-    for gid in os.getgrouplist(entry.pw_name, entry.pw_gid):
-        try:
-            names.append(grp.getgrgid(gid).gr_name)
-        except KeyError:
-            continue  # a group without a name: no rule can name it
-    return Found(account, tuple(names))
+    return Found(account, accounts.groups_of(entry.pw_name, entry.pw_gid))
