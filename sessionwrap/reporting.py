@@ -55,7 +55,8 @@ class Period(NamedTuple):
 class Facts(NamedTuple):
     """What was read of a journal, from the start of a period to the journal's end.
 
-    ``recordings`` holds (boot, recording); ``skipped`` counts entries that could not be read.
+    ``recordings`` holds (boot, recording); ``skipped`` counts entries and files that could
+    not be read.
     """
 
     logins: Mapping[Key, Login]

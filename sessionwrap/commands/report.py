@@ -17,7 +17,7 @@ from sessionwrap.errors import MessageError, SessionwrapError
 from sessionwrap.logins import Alert, Key
 from sessionwrap.model import Recording
 from sessionwrap.readers import journal
-from sessionwrap.readers.logins import Logins, check_readable
+from sessionwrap.readers.logins import Logins
 from sessionwrap.reporting import Period, Present, Report, Row, report
 from sessionwrap.tickets import parent_and_start
 from sessionwrap.times import TimeType
@@ -107,9 +107,8 @@ def command(
     place = journal.Place(directory, namespace)
     recorder = journal.recorder_uid() if recorder_uid is None else recorder_uid
     try:
-        check_readable(place)
         logins = Logins(place, recorder, period)
-        found = _settled(logins, user, place)
+        found = _settled(logins, user, place, "" if directory else _this_boot())
         begins = logins.begins()
     except SessionwrapError as error:
         if error.exit_code != SOMETHING_TO_LOOK_AT:
@@ -134,9 +133,11 @@ def command(
     ctx.exit(SOMETHING_TO_LOOK_AT if found.look else 0)
 
 
-def _settled(logins: Logins, user: str | None, place: journal.Place) -> Report:
-    """Read and report, once more if a process has gone whose last entry may be on its way."""
-    boot = "" if place.directory else _this_boot()
+def _settled(logins: Logins, user: str | None, place: journal.Place, boot: str) -> Report:
+    """Read and report, again while a process has gone whose last entry may be on its way.
+
+    ``boot`` is the one whose processes can be asked for, "" where the journal is of elsewhere.
+    """
 
     def state(recording: Recording) -> str:
         return table.state(recording, lambda rec: _is_running(rec, boot))

@@ -37,9 +37,10 @@ LABELS: Final = {
 }
 _OTHER: Final = {
     "alerts": "alerts",
-    "unverified": "not verified: users wrote these, and may have made them up",
-    "skipped": "entries that cannot be read",
+    "unverified": "entries that are not verified",
+    "skipped": "entries or files not readable",
 }
+MADE_UP: Final = "not verified: users wrote these, and may have made them up"
 
 
 class Options(NamedTuple):
@@ -71,7 +72,7 @@ def lines(found: Report, until: int, begins: int | None, style: Style) -> Iterat
             yield from _alert(alert, style)
     made_up = [alert for alert in found.alerts if not alert.verified]
     if made_up:
-        yield from _title(_OTHER["unverified"], style)
+        yield from _title(MADE_UP, style)
         for uid in dict.fromkeys(alert.uid for alert in made_up):
             yield from _unverified(uid, [alert for alert in made_up if alert.uid == uid], style)
     if style.verbose:
@@ -120,8 +121,7 @@ def _count(number: int, label: str, *, look: bool, style: Style) -> str:
 
 def _title(label: str, style: Style) -> Iterator[str]:
     yield ""
-    title = label[0].upper() + label[1:]
-    yield f"{_BOLD}{title}{_PLAIN}" if style.colour else title
+    yield from _wrapped(label[0].upper() + label[1:], "", style, code=_BOLD)
 
 
 def _row(row: Row, style: Style) -> Iterator[str]:

@@ -13,6 +13,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from systemd import journal
+
 from sessionwrap import entries, logins, message_ids
 from sessionwrap.errors import AccessError, SessionwrapError
 from sessionwrap.logins import Alert, Ending, Key, Login
@@ -42,7 +44,7 @@ class Logins:
 
     A fact is what its own writer wrote: root a login, the recorder a recording, either of them an
     ending or an alert. All else is an alert that is not verified. What is kept grows with the
-    logins of the period, and not with what others write.
+    logins of the period, and not with what others write. AccessError as ``count_unusable``.
     """
 
     def __init__(self, place: Place, recorder: int | None, period: Period) -> None:
@@ -55,7 +57,7 @@ class Logins:
         self._endings: dict[Key, Ending] = {}
         self._alerts: dict[tuple[object, ...], Alert] = {}
         self._kinds: Counter[bytes | None] = Counter()
-        self._skipped = 0
+        self._skipped = count_unusable(place)
 
     def read(self) -> None:
         """Read what is there and was not at the last time; errors as JournalReader raises them."""
@@ -92,6 +94,7 @@ class Logins:
             reader.data_threshold = MAX_FIELD
             for match in matches:
                 reader.add_match(match)
+            usage = reader.get_usage()
             reader.seek_tail()
             while reader.step(-1) and (time := _time(reader)) >= since:
                 after = max(after, time + 1)
@@ -99,6 +102,8 @@ class Logins:
                     take(reader, time)
                 except (SessionwrapError, ValueError):
                     self._skipped += 1  # a damaged entry hides itself, not the others
+            # sd-journal says nothing when it gives up on a file that is damaged.
+            self._skipped += reader.get_usage() < usage
         return after
 
     def _entry(self, reader: JournalReader, time: int) -> None:
@@ -194,17 +199,25 @@ def _time(reader: JournalReader) -> int:
         raise SessionwrapError(f"the journal cannot be read: {error.strerror}") from error
 
 
-def check_readable(place: Place) -> None:
-    """Raise AccessError where a file of the journal may not be read.
+def count_unusable(place: Place) -> int:
+    """Count the journal files that cannot be opened; AccessError where one may not be read.
 
     sd-journal leaves such files out without a word, and a report that saw nothing would say that
     there is nothing to look at.
     """
+    unusable = 0
     for path in _files(place):
-        if path.endswith((".journal", ".journal~")) and not os.access(path, os.R_OK):
+        try:
+            journal.Reader(files=[path]).close()
+        except PermissionError as error:
             raise AccessError(
                 f"{path} may not be read: a report is for root and members of systemd-journal"
-            )
+            ) from error
+        except FileNotFoundError:
+            continue  # rotated away meanwhile
+        except OSError:
+            unusable += 1
+    return unusable
 
 
 def _files(place: Place) -> Iterator[str]:
@@ -218,12 +231,14 @@ def _files(place: Place) -> Iterator[str]:
 
 
 def _walk(directory: str, inner: re.Pattern[str] | None) -> Iterator[str]:
-    """Give the files of a directory, and of those in it that ``inner`` matches the names of."""
+    """Give the journal files of a directory and of those in it whose names ``inner`` matches."""
     try:
         with os.scandir(directory) as found:
             for entry in found:
-                if not entry.is_dir():
-                    yield entry.path
+                if entry.is_file():
+                    # journald is just making one that is empty.
+                    if entry.name.endswith((".journal", ".journal~")) and entry.stat().st_size:
+                        yield entry.path
                 elif inner and inner.match(entry.name):
                     yield from _walk(entry.path, None)
     except PermissionError as error:
