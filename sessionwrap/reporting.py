@@ -67,11 +67,11 @@ class Facts(NamedTuple):
 
 
 class Present(NamedTuple):
-    """How to ask what is so now: the state of a recording (as ``list`` has it), and whether a
-    login's process is there.
+    """How to ask what is so now: the state of a recording of a boot (as ``list`` names it), and
+    whether a login's process is there.
     """
 
-    state: Callable[[Recording], str]
+    state: Callable[[str, Recording], str]
     is_open: Callable[[Key], bool]
 
 
@@ -193,7 +193,7 @@ def _groups(facts: Facts) -> Iterable[_Group]:
 
 def _row(group: _Group, present: Present) -> Row:
     group.recordings.sort(key=lambda recording: recording.start)
-    states = tuple(present.state(recording) for recording in group.recordings)
+    states = tuple(present.state(group.key.boot, recording) for recording in group.recordings)
     category, why, unsure = _classify(group, states, present)
     row = _who(group)._replace(category=category, why=why, unsure=unsure)
     return row._replace(recordings=tuple(group.recordings), states=states)

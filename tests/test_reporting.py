@@ -41,7 +41,8 @@ UNENDED: dict[str, Any] = {"end": None, "messages": 0, "reason": "", "complete":
 def present(*, running: bool = False, is_open: bool = False) -> Present:
     """A machine on which every process is there, or none."""
 
-    def state(one: Recording) -> str:
+    def state(boot: str, one: Recording) -> str:
+        assert boot
         if one.reason == entries.LOGGED:
             return "logged"
         if one.end is None:

@@ -12,9 +12,9 @@ import time
 import click
 
 from sessionwrap.commands import report_text, table
-from sessionwrap.commands.list_recordings import _iso, _say
+from sessionwrap.commands.list_recordings import _is_running, _iso, _say
 from sessionwrap.errors import MessageError, SessionwrapError
-from sessionwrap.logins import Alert, Key
+from sessionwrap.logins import Alert
 from sessionwrap.model import Recording
 from sessionwrap.readers import journal
 from sessionwrap.readers.logins import Logins
@@ -45,7 +45,7 @@ Exit status:
   0  nothing to look at
   1  something to look at
   2  wrong usage
-  3  the journal is damaged: no report
+  3  the journal cannot be read on: no report
   4  no such journal
   5  the caller may not read the journal: no report
 \b
@@ -139,10 +139,10 @@ def _settled(logins: Logins, user: str | None, place: journal.Place, boot: str) 
     ``boot`` is the one whose processes can be asked for, "" where the journal is of elsewhere.
     """
 
-    def state(recording: Recording) -> str:
-        return table.state(recording, lambda rec: _is_running(rec, boot))
+    def state(of_boot: str, recording: Recording) -> str:
+        return table.state(recording, lambda rec: of_boot == boot and _is_running(rec))
 
-    present = Present(state, lambda key: _is_open(key, boot))
+    present = Present(state, lambda key: key.boot == boot and _is_open(key.name))
 
     def read() -> Report:
         logins.read()
@@ -165,28 +165,12 @@ def _this_boot() -> str:
         return file.read().strip().replace("-", "")
 
 
-def _is_running(rec: str, boot: str) -> bool:
-    """Tell whether the worker that an id names (boot, pid and start time) is there."""
-    try:
-        of_boot, pid, start = rec.split("-")
-        return of_boot == boot and _is_there(int(pid, 16), int(start, 16))
-    except ValueError:
-        return False
-
-
-def _is_open(key: Key, boot: str) -> bool:
+def _is_open(name: str) -> bool:
     """Tell whether the PAM application that a login's name ends with is there."""
     try:
-        _, _, pid, start = key.name.split("-")
-        return key.boot == boot and _is_there(int(pid), int(start))
-    except ValueError:
-        return False
-
-
-def _is_there(pid: int, start: int) -> bool:
-    try:
-        return parent_and_start(pid)[1] == start
-    except OSError:
+        _, _, pid, start = name.split("-")
+        return parent_and_start(int(pid))[1] == int(start)
+    except (OSError, ValueError):
         return False
 
 

@@ -110,7 +110,7 @@ def _summary(found: Report, style: Style) -> Iterator[str]:
         yield _count(counts[name], label, look=True, style=style)
     if counts["without_login"]:
         yield ""
-        text = f"{counts['without_login']} of them are recordings whose login no hook saw."
+        text = f"No hook saw the login of {counts['without_login']} of them."
         yield from _wrapped(text, "", style)
 
 
@@ -160,7 +160,7 @@ def _unverified(uid: int | None, told: list[Alert], style: Style) -> Iterator[st
     writer = "a process of unknown uid" if uid is None else f"uid {uid}"
     number = sum(alert.number for alert in told)
     some = [alert for alert in told if alert.message][:FEW]
-    shown = f"{number} of them, beginning with" if number > len(some) else "wrote"
+    shown = f"wrote {number}, beginning with" if number > len(some) else "wrote"
     yield from _wrapped(f"{writer}{f' ({name})' if name else ''} {shown}:", "  ", style)
     for alert in some:
         yield from _wrapped(f"{_when(alert)}  {alert.message}", "    ", style)

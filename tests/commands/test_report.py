@@ -18,7 +18,6 @@ from sessionwrap import entries, login_entry, message_ids
 from sessionwrap.commands import cli
 from sessionwrap.commands import report as command
 from sessionwrap.errors import SessionwrapError
-from sessionwrap.logins import Key
 from sessionwrap.readers.journal import Place
 from sessionwrap.readers.logins import Logins
 from sessionwrap.reporting import CATEGORIES, Period
@@ -128,7 +127,7 @@ def test_where_all_is_fine_only_the_counts_are_shown_and_the_exit_status_is_0(fi
     assert counts["to be recorded, had no shell"] == 1
     assert counts["out of scope"] == 1
     assert sum(counts.values()) == 5
-    assert rest[-1] == "1 of them are recordings whose login no hook saw."
+    assert rest[-1] == "No hook saw the login of 1 of them."
 
 
 def test_verbose_lists_what_is_fine_too(fine: Path) -> None:
@@ -202,7 +201,7 @@ def test_entries_that_cannot_be_read_alone_are_something_to_look_at(tmp_path: Pa
 def test_who_fills_the_journal_fills_a_few_lines_of_the_report(tmp_path: Path) -> None:
     write_journal(tmp_path, [alert(n, f"forged {n}", writer=USER_UID) for n in range(500)])
     done = run("-D", str(tmp_path), *UID, *SINCE)
-    assert f"uid {USER_UID} 500 of them, beginning with:" in done.stdout
+    assert f"uid {USER_UID} wrote 500, beginning with:" in done.stdout
     assert done.stdout.count("forged ") == 5
 
 
@@ -378,19 +377,24 @@ def test_a_caller_who_may_not_read_the_journal_gets_no_report(bad: Path) -> None
     assert "may not be read" in done.stderr
 
 
-def test_a_login_whose_process_is_there_is_running_and_else_it_is_over() -> None:
-    boot = command._this_boot()
+def test_what_has_a_process_goes_on_if_it_is_of_this_boot(tmp_path: Path) -> None:
     pid, (_, start) = os.getpid(), parent_and_start(os.getpid())
-    rec = f"{boot}-{pid:x}-{start:x}"
-    assert command._is_running(rec, boot)
-    assert not command._is_running(rec, BOOT)
-    assert not command._is_running(f"{boot}-{pid:x}-{start + 1:x}", boot)
-    assert not command._is_running("rec", boot)
-    there = Key(boot, f"7-1000-{pid}-{start}")
-    assert command._is_open(there, boot)
-    assert not command._is_open(there, "")
-    assert not command._is_open(there._replace(name=f"7-1000-{pid}-{start + 1}"), boot)
-    assert not command._is_open(there._replace(name="7"), boot)
+    here = command._this_boot()
+    name_here = f"9-{USER_UID}-{pid}-{start}"
+    going_on = recording(1, rec=f"{here}-{pid:x}-{start:x}", **UNENDED)
+    stored = [start_entry(going_on), {**login(2), "SESSIONWRAP_LOGIN": name_here}, login(3)]
+    of_this_boot = [{**entry, "_BOOT_ID": here} for entry in stored]
+
+    def categories(directory: Path, boot: str) -> list[str]:
+        place = Place(str(directory))
+        logins = Logins(place, RECORDER_UID, Period(0, 1 << 62))
+        return [row.category for row in command._settled(logins, None, place, boot).rows]
+
+    now = write_journal(tmp_path / "now", of_this_boot)
+    assert categories(now, here) == ["running", "open", "unseen"]
+    assert categories(now, "") == ["incomplete", "unseen", "unseen"]
+    before = write_journal(tmp_path / "before", stored)
+    assert categories(before, here) == ["incomplete", "unseen", "unseen"]
 
 
 def test_an_entry_that_arrives_while_it_reads_is_waited_for(
