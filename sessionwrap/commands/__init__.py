@@ -19,6 +19,7 @@ COMPLETE_VARIABLE: Final = "_SESSIONWRAP_COMPLETE"
 
 VERBS: Final[dict[str, tuple[str, str]]] = {
     "list": ("list_recordings", "List recordings."),
+    "report": ("report", "Say what became of each login, and what is to be looked at."),
     "play": ("play", "Replay a recording."),
     "explain": ("explain", "Say whether a user is recorded, and by which rule."),
     "check": ("check", "Check the configuration files."),
