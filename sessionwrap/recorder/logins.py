@@ -19,8 +19,9 @@ from sessionwrap.errors import TicketError
 from sessionwrap.recorder import confirm, running
 
 MAX_LOGINS: Final = 4096
-LOOK_SECONDS: Final = (1.0, 5.0, 60.0)
-"""When a login that has asked for nothing is looked at; the last again and again."""
+LOOK_SECONDS: Final = (2.0, 8.0, 60.0)
+"""When a login that has asked for nothing is looked at; the last again and again. Two looks in a row
+must find the same process: a login shell may just be about to ask."""
 SETTLE_SECONDS: Final = 20.0
 """How long the journal may take to have the end of a recording whose worker has gone."""
 MAX_PROCESSES: Final = 65536
@@ -34,6 +35,7 @@ class Login:
         self.asked = asked
         """Whether a login shell of it has asked for a recording."""
         self.reported = False
+        self.suspects: dict[int, str] = {}
         self.looks = 0
         self.look_at = time.monotonic() + LOOK_SECONDS[0]
 
@@ -97,10 +99,11 @@ class Logins:
                 continue
             login.looks += 1
             login.look_at = now + LOOK_SECONDS[min(login.looks, len(LOOK_SECONDS) - 1)]
-            shell = find_shell(login.ticket)
-            if shell:
+            before, login.suspects = login.suspects, find_programs(login.ticket)
+            lasting = [name for pid, name in login.suspects.items() if before.get(pid) == name]
+            if lasting:
                 login.reported = True
-                _alert(login.ticket, f"{shell} runs in it and has asked for no recording")
+                _alert(login.ticket, f"{lasting[0]} runs in it and has asked for no recording")
 
     def _on_end(self, pidfd: int) -> None:
         login = self._logins.pop(pidfd)
@@ -111,15 +114,16 @@ class Logins:
         if login.asked:
             self._fork(lambda: settle(login.ticket))
         else:
-            _nothing_asked(login.ticket)
+            _nothing_asked(login)
 
 
 def _silent(login: Login) -> bool:
     return not login.asked and not login.reported
 
 
-def _nothing_asked(ticket: tickets.Ticket) -> None:
-    if ticket.service != "sshd":
+def _nothing_asked(login: Login) -> None:
+    ticket = login.ticket
+    if ticket.service != "sshd" or login.suspects:
         _alert(ticket, "its shell has asked for no recording")
         return
     text = f"A login of {ticket.user} by sshd has ended, and no shell of it was seen"
@@ -134,11 +138,12 @@ def _nothing_asked(ticket: tickets.Ticket) -> None:
     )
 
 
-def find_shell(ticket: tickets.Ticket) -> str:
-    """Give the name of a program of the user's that runs in a login; "" where there is none.
+def find_programs(ticket: tickets.Ticket) -> dict[int, str]:
+    """Give the programs of the user's that run in a login, by pid.
 
     sshd's own process has the user's uid too, but no terminal.
     """
+    found = {}
     for name in os.listdir("/proc")[:MAX_PROCESSES]:
         if not name.isdigit():
             continue
@@ -151,10 +156,10 @@ def find_shell(ticket: tickets.Ticket) -> str:
             with open(f"/proc/{name}/comm", encoding="utf-8", errors="replace") as file:
                 command = file.read(64).strip()
             if tickets.terminal_of(pid) or not command.startswith(("sshd", "(sd-pam)")):
-                return command
+                found[pid] = command
         except OSError:
             continue  # it has ended
-    return ""
+    return found
 
 
 def settle(ticket: tickets.Ticket) -> None:
