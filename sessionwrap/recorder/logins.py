@@ -18,10 +18,11 @@ from sessionwrap.entries import PREFIX
 from sessionwrap.errors import TicketError
 from sessionwrap.recorder import confirm, running
 
-MAX_LOGINS: Final = 4096
+MAX_LOGINS_OF_USER: Final = 400
+"""More than one user can have recordings; each costs a descriptor."""
 LOOK_SECONDS: Final = (2.0, 8.0, 60.0)
-"""When a login that has asked for nothing is looked at; the last again and again. Two looks in a row
-must find the same process: a login shell may just be about to ask."""
+"""When a login that has asked for nothing is looked at; the last again and again. Two looks in a
+row must find the same process: a login shell may just be about to ask."""
 SETTLE_SECONDS: Final = 20.0
 """How long the journal may take to have the end of a recording whose worker has gone."""
 MAX_PROCESSES: Final = 65536
@@ -58,11 +59,11 @@ class Logins:
 
     def add(self, name: str, *, asked: bool = False) -> None:
         """Watch the login of a ticket; OSError or TicketError where it is none that goes on."""
-        if len(self._logins) >= MAX_LOGINS:
-            raise TicketError(f"{MAX_LOGINS} logins are being watched, which is the limit")
         ticket = tickets.read(f"{paths.TICKETS_DIR}/{name}")
         if ticket is None or not ticket.record:
             raise TicketError(f"there is no ticket {name} that says to record")
+        if sum(one.ticket.uid == ticket.uid for one in self._logins.values()) >= MAX_LOGINS_OF_USER:
+            raise TicketError(f"{MAX_LOGINS_OF_USER} logins of this user go on, which is the limit")
         pidfd = os.pidfd_open(ticket.pid)
         if not tickets.is_running(ticket):
             os.close(pidfd)
