@@ -19,6 +19,8 @@ from sessionwrap.overlay import varlink
 MAX_CONNECTIONS: Final = 2048
 MAX_CONNECTIONS_OF_USER: Final = 128
 """Root's are not bounded by this: login programs are root's."""
+MAX_EVENTS: Final = 64
+"""Descriptors that are looked at in a turn; the kernel gives the others in the next."""
 MAX_ACCEPTS: Final = 64
 """Connections taken in a turn."""
 BACKLOG: Final = 1024
@@ -53,13 +55,13 @@ class Poller:
         self._handlers[fd] = handler
 
     def unwatch(self, fd: int) -> None:
-        """Undo ``watch``."""
-        del self._handlers[fd]
-        self._epoll.unregister(fd)
+        """Undo ``watch``, where it was called."""
+        if self._handlers.pop(fd, None):
+            self._epoll.unregister(fd)
 
     def turn(self, seconds: float) -> None:
         """Call the handlers of what can be read, after at most ``seconds``."""
-        for fd, _ in self._epoll.poll(seconds):
+        for fd, _ in self._epoll.poll(seconds, MAX_EVENTS):
             handler = self._handlers.get(fd)
             if handler:  # not unwatched meanwhile
                 handler(fd)
@@ -111,15 +113,17 @@ class Clients:
         fd = client.socket.fileno()
         if fd < 0:
             return  # dropped
+        try:
+            if client.socket.send(frame) != len(frame):
+                self._drop(client)
+                return
+        except OSError as error:
+            self._drop(client, gone=not isinstance(error, BlockingIOError))
+            return
         if client.waits:
             client.waits = False
             self._poller.watch(fd, self._on_client)
             self._look_for_more(client)
-        try:
-            if client.socket.send(frame) != len(frame):
-                self._drop(client)
-        except OSError as error:
-            self._drop(client, gone=not isinstance(error, BlockingIOError))
 
     def _on_listener(self, _fd: int) -> None:
         for connection in self._accepted():
@@ -137,8 +141,9 @@ class Clients:
             fd = connection.fileno()
             self._clients[fd] = client
             self._of_user[uid] = number + 1
-            self._poller.watch(fd, self._on_client)
-            self._on_client(fd)  # mostly the call is there already
+            self._serve(client)  # mostly the call is there already
+            if fd in self._clients and not client.waits:
+                self._poller.watch(fd, self._on_client)
 
     def _accepted(self) -> Iterator[socket.socket]:
         """Take waiting connections.
@@ -172,8 +177,7 @@ class Clients:
     def _drop(self, client: Client, *, gone: bool = False) -> None:
         """Close a connection; ``gone``: it was closed by the other side."""
         fd = client.socket.fileno()
-        if not client.waits:
-            self._poller.unwatch(fd)
+        self._poller.unwatch(fd)
         client.socket.close()
         del self._clients[fd]
         self._more.pop(client, None)

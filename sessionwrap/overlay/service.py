@@ -8,6 +8,7 @@ know in time it says in doubt: the login shell and the PAM hook look again.
 from __future__ import annotations
 
 import gc
+import math
 import os
 import socket
 import sys
@@ -41,6 +42,14 @@ BEAT_SECONDS: Final = 1.0
 """How often the watchdog is told that the loop turns."""
 
 
+class Answer(NamedTuple):
+    """What was found, and the frame that says so; good until then (monotonic, seconds)."""
+
+    until: float
+    account: Account | None
+    frame: bytes
+
+
 class Waiting(NamedTuple):
     """Clients that wait for one answer, until when (monotonic, seconds), whose question it was
     (uid), and what the count of changes was when it was asked."""
@@ -62,7 +71,7 @@ class Service:
         self._local = LocalAccounts()
         self._directory = Directory(self._on_process, self._poller.unwatch)
         self._waiting: dict[Key, Waiting] = {}
-        self._answers: dict[Key, tuple[float, Account | None, bytes]] = {}
+        self._answers: dict[Key, Answer] = {}
         self._memory = Memory()
         self._changes = 0
 
@@ -130,17 +139,25 @@ class Service:
         if key is None or key in ("root", 0) or (rules is not None and rules.scope == "none"):
             self._clients.send(client, varlink.NO_RECORD)  # all users: there is no list of ours
             return
+        known = self._answers.get(key)
+        if known and known.until > time.monotonic():
+            self._say(client, key, known)
+            return
         local = self._find_local(key)
         if local is not None:
             groups = self._local.groups_of(local)
             if self._local.alone or not self._may_change(local, groups):
-                self._say(client, key, local, self._frame(local, groups))
+                self._say(client, key, self._keep(key, local, groups, math.inf))
                 return
-        known = self._answers.get(key)
-        if known and known[0] > time.monotonic():
-            self._say(client, key, known[1], known[2])
-            return
         self._ask(client, key, local)
+
+    def _keep(
+        self, key: Key, account: Account | None, groups: tuple[str, ...], until: float
+    ) -> Answer:
+        if len(self._answers) >= MAX_ANSWERS:
+            self._answers.pop(next(iter(self._answers)))
+        answer = self._answers[key] = Answer(until, account, self._frame(account, groups))
+        return answer
 
     def _find_local(self, key: Key) -> Account | None:
         if isinstance(key, str):
@@ -159,13 +176,14 @@ class Service:
             return varlink.reply({"record": records.record(account), "incomplete": False})
         return varlink.NO_RECORD
 
-    def _say(self, client: Client, key: Key, account: Account | None, frame: bytes) -> None:
-        if client.uid == 0 and frame is varlink.NO_RECORD:
+    def _say(self, client: Client, key: Key, answer: Answer) -> None:
+        account = answer.account
+        if client.uid == 0 and answer.frame is varlink.NO_RECORD:
             if account is None and isinstance(key, str):
                 self._memory.said_nothing(key)
             elif account and not records.is_ours(account.shell):
                 self._memory.said_nothing(account.user)
-        self._clients.send(client, frame)
+        self._clients.send(client, answer.frame)
 
     def _ask(self, client: Client, key: Key, local: Account | None) -> None:
         now = time.monotonic()
@@ -196,7 +214,7 @@ class Service:
         """Answer without the directory: a local user may be in scope by it, so is."""
         if local is None and client.uid == 0 and not isinstance(key, str):
             self._memory.forget()  # whose uid that is, the directory does not say
-        self._say(client, key, local, self._frame(local, None))
+        self._say(client, key, Answer(0.0, local, self._frame(local, None)))
 
     def _expire(self, now: float, first: float) -> float:
         """Answer whose time is over; give when to look again, ``first`` at the latest."""
@@ -219,21 +237,19 @@ class Service:
             self._settle(key, None)
             return
         self._refresh()
-        frame = self._frame(found.account, found.groups)
-        if self._waiting[key].changes == self._changes:
-            if len(self._answers) >= MAX_ANSWERS:
-                self._answers.pop(next(iter(self._answers)))
-            self._answers[key] = (time.monotonic() + KEEP_SECONDS, found.account, frame)
-        self._settle(key, (found.account, frame))
+        answer = self._keep(key, found.account, found.groups, time.monotonic() + KEEP_SECONDS)
+        if self._waiting[key].changes != self._changes:
+            del self._answers[key]  # it was asked before the change
+        self._settle(key, answer)
 
-    def _settle(self, key: Key, answer: tuple[Account | None, bytes] | None) -> None:
+    def _settle(self, key: Key, answer: Answer | None) -> None:
         """Answer those who wait for a key; None: the process that was asked has ended."""
         waiting = self._waiting.pop(key, None)
         for client in waiting.clients if waiting else []:
             if answer is None:
                 self._say_in_doubt(client, key, waiting.local if waiting else None)
             else:
-                self._say(client, key, *answer)
+                self._say(client, key, answer)
 
 
 def main() -> NoReturn:
