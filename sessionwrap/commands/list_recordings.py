@@ -7,16 +7,14 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 from itertools import islice
 
 import click
 
-from sessionwrap.commands import table
+from sessionwrap.commands import output, table
 from sessionwrap.model import Recording
 from sessionwrap.readers import journal
 from sessionwrap.readers.recordings import Query, Recordings
-from sessionwrap.tickets import parent_and_start
 from sessionwrap.times import TimeType
 
 EPILOG = """
@@ -28,10 +26,10 @@ A narrow terminal shows fewer columns, and ids without the boot id that they beg
 `sessionwrap play` takes those as well. Output that is not a terminal has all.
 \b
 --json prints one object per recording and line: rec, host, user, uid, service, rhost, tty,
-kind (terminal or command), command, session, start and end (ISO 8601, UTC), start_us and
+kind (terminal, command or nested), command, session, start and end (ISO 8601, UTC), start_us and
 end_us (microseconds since the epoch), duration (seconds), messages, reason, state
-(complete, running, "no end", abnormal or logged), complete, verified. end, end_us and
-duration are null where no end is stored.
+(complete, running, "no end", abnormal or logged), complete, verified, login, parent and lost
+(bytes that passed unrecorded). end, end_us and duration are null where no end is stored.
 \b
 Examples:
   sessionwrap list --user alice --since yesterday
@@ -84,7 +82,7 @@ def command(
     )
     newest = islice(found, lines)
     rows: Iterable[Recording] = newest if reverse else reversed(list(newest))
-    is_running = _is_elsewhere if directory else _is_running
+    is_running = _is_elsewhere if directory else output.is_running
     printed = _print_json(rows, is_running) if as_json else _print_table(list(rows), is_running)
     _hint(printed, found.skipped, recorder)
 
@@ -108,9 +106,9 @@ def _as_json(row: Recording, is_running: table.IsRunning) -> dict[str, object]:
         "kind": row.kind,
         "command": row.command,
         "session": row.session,
-        "start": _iso(row.start),
+        "start": output.iso(row.start),
         "start_us": row.start,
-        "end": None if row.end is None else _iso(row.end),
+        "end": None if row.end is None else output.iso(row.end),
         "end_us": row.end,
         "duration": None if row.end is None else (row.end - row.start) / 1e6,
         "messages": row.messages,
@@ -118,15 +116,10 @@ def _as_json(row: Recording, is_running: table.IsRunning) -> dict[str, object]:
         "state": table.state(row, is_running),
         "complete": row.complete,
         "verified": row.verified,
+        "login": row.login,
+        "parent": row.parent,
+        "lost": row.lost,
     }
-
-
-def _iso(microseconds: int) -> str | None:
-    try:
-        moment = datetime.fromtimestamp(microseconds // 1_000_000, UTC)
-    except (OverflowError, ValueError, OSError):
-        return None  # anybody can write an entry with a time that no calendar has
-    return moment.replace(microsecond=microseconds % 1_000_000).isoformat()
 
 
 def _print_table(rows: list[Recording], is_running: table.IsRunning) -> int:
@@ -144,25 +137,12 @@ def _lines(texts: Iterable[str]) -> Iterator[str]:
 
 def _hint(printed: int, skipped: int, recorder: int | None) -> None:
     if skipped:
-        _say(f"left out {skipped} entries that are not of the form of start and end entries")
+        output.say(f"left out {skipped} entries that are not of the form of start and end entries")
     if recorder is None:
-        _say("no recorder on this machine: nothing can be verified (see --recorder-uid)")
+        output.say("no recorder on this machine: nothing can be verified (see --recorder-uid)")
     if not printed:
         reason = "" if os.geteuid() == 0 else " that you may read (see the group systemd-journal)"
-        _say(f"no recordings{reason}")
-
-
-def _say(text: str) -> None:
-    click.echo(f"sessionwrap: {text}", err=True)
-
-
-def _is_running(rec: str) -> bool:
-    """Tell whether the process that the id names (pid and start time) is there."""
-    try:
-        _, pid, start = rec.split("-")
-        return parent_and_start(int(pid, 16))[1] == int(start, 16)
-    except (OSError, ValueError):
-        return False
+        output.say(f"no recordings{reason}")
 
 
 def _is_elsewhere(_rec: str) -> bool:

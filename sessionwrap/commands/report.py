@@ -11,8 +11,7 @@ import time
 
 import click
 
-from sessionwrap.commands import report_text, table
-from sessionwrap.commands.list_recordings import _is_running, _iso, _say
+from sessionwrap.commands import output, report_text, table
 from sessionwrap.errors import MessageError, SessionwrapError
 from sessionwrap.logins import Alert
 from sessionwrap.model import Recording
@@ -115,7 +114,7 @@ def command(
             raise
         raise MessageError(str(error)) from error
     if recorder is None:
-        _say("no recorder on this machine: nothing can be verified (see --recorder-uid)")
+        output.say("no recorder on this machine: nothing can be verified (see --recorder-uid)")
     until = now if until is None else until
     if as_json:
         sys.stdout.write(json.dumps(_as_json(found, until, begins)) + "\n")
@@ -140,7 +139,7 @@ def _settled(logins: Logins, user: str | None, place: journal.Place, boot: str) 
     """
 
     def state(of_boot: str, recording: Recording) -> str:
-        return table.state(recording, lambda rec: of_boot == boot and _is_running(rec))
+        return table.state(recording, lambda rec: of_boot == boot and output.is_running(rec))
 
     present = Present(state, lambda key: key.boot == boot and _is_open(key.name))
 
@@ -197,11 +196,11 @@ def _options(directory: str | None, namespace: str | None, uid: int | None) -> r
 
 def _as_json(found: Report, until: int, begins: int | None) -> dict[str, object]:
     return {
-        "since": _iso(found.period.since),
+        "since": output.iso(found.period.since),
         "since_us": found.period.since,
-        "until": _iso(until),
+        "until": output.iso(until),
         "until_us": until,
-        "journal_begins": None if begins is None else _iso(begins),
+        "journal_begins": None if begins is None else output.iso(begins),
         "journal_begins_us": begins,
         "look": found.look,
         "counts": found.counts(),
@@ -214,7 +213,7 @@ def _login(row: Row) -> dict[str, object]:
     return {
         "login": row.key.name,
         "boot": row.key.boot,
-        "time": _iso(row.time),
+        "time": output.iso(row.time),
         "time_us": row.time,
         "user": row.user,
         "uid": row.uid,
@@ -239,9 +238,9 @@ def _recording(recording: Recording, state: str) -> dict[str, object]:
         "kind": recording.kind,
         "command": recording.command,
         "parent": recording.parent,
-        "start": _iso(recording.start),
+        "start": output.iso(recording.start),
         "start_us": recording.start,
-        "end": None if recording.end is None else _iso(recording.end),
+        "end": None if recording.end is None else output.iso(recording.end),
         "end_us": recording.end,
         "reason": recording.reason,
         "state": state,
@@ -262,8 +261,8 @@ def _alert(alert: Alert) -> dict[str, object]:
         "boot": alert.key.boot,
         "rec": alert.rec,
         "count": alert.number,
-        "first": _iso(alert.first),
+        "first": output.iso(alert.first),
         "first_us": alert.first,
-        "last": _iso(alert.last),
+        "last": output.iso(alert.last),
         "last_us": alert.last,
     }

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from sessionwrap import message_ids, reporting
-from sessionwrap.commands.table import _cells, _time
+from sessionwrap.commands.table import cell_count, local_time
 from sessionwrap.entries import COMMAND, IDENTIFIER, NESTED
 from sessionwrap.logins import Alert
 from sessionwrap.player.safety import visible
@@ -91,12 +91,12 @@ def _logins(found: Report, style: Style, *, look: bool) -> Iterator[str]:
 def _heading(found: Report, until: int, begins: int | None, style: Style) -> Iterator[str]:
     since = found.period.since
     answer = "Something to look at." if found.look else "Nothing to look at."
-    period = f"{_time(since, 'minutes')} to {_time(until, 'minutes')}:"
+    period = f"{local_time(since, 'minutes')} to {local_time(until, 'minutes')}:"
     count = len(found.rows)
     text = f"{period} {count} login{'' if count == 1 else 's'}. {answer}"
     yield from _wrapped(text, "", style, code=_BOLD)
     if begins is None or begins > since:
-        when = "is empty" if begins is None else f"begins at {_time(begins, 'minutes')}"
+        when = "is empty" if begins is None else f"begins at {local_time(begins, 'minutes')}"
         yield from _wrapped(f"The journal {when}: what was before is not known.", "", style)
 
 
@@ -127,7 +127,8 @@ def _title(label: str, style: Style) -> Iterator[str]:
 def _row(row: Row, style: Style) -> Iterator[str]:
     place = f" from {row.rhost}" if row.rhost else f" on {row.tty}" if row.tty else ""
     no_hook = "" if row.key.name else " (no hook saw the login)"
-    who = f"{_time(row.time, 'minutes')}  {row.user}  {row.service or 'no service'}{place}{no_hook}"
+    when, service = local_time(row.time, "minutes"), row.service or "no service"
+    who = f"{when}  {row.user}  {service}{place}{no_hook}"
     yield from _wrapped(f"{who}: {row.why}" if row.why else who, "  ", style)
     for alert in row.alerts:
         if not row.why or row.why not in alert.message:
@@ -171,7 +172,7 @@ def _unverified(uid: int | None, told: list[Alert], style: Style) -> Iterator[st
 
 
 def _when(alert: Alert) -> str:
-    first, last = _time(alert.first, "minutes"), _time(alert.last, "minutes")
+    first, last = local_time(alert.first, "minutes"), local_time(alert.last, "minutes")
     return first if alert.number == 1 else f"{first}, {alert.number} times until {last}"
 
 
@@ -190,8 +191,8 @@ def _wrapped(text: str, indent: str, style: Style, *, code: str = "") -> Iterato
 def _broken(text: str, hanging: str, width: int | None) -> Iterator[str]:
     if width is not None:
         width = max(width, 20)
-        while _cells(text) > width:
-            fits = next(n for n in range(len(text), 0, -1) if _cells(text[:n]) <= width)
+        while cell_count(text) > width:
+            fits = next(n for n in range(len(text), 0, -1) if cell_count(text[:n]) <= width)
             space = text.rfind(" ", len(text) - len(text.lstrip()), fits + 1)
             cut = space if space > 0 else fits
             yield text[:cut].rstrip()

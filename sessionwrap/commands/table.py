@@ -62,7 +62,7 @@ def lines(
         for column in columns
     ]
     widths = [
-        max(map(_cells, [column.title, *texts]))
+        max(map(cell_count, [column.title, *texts]))
         for column, texts in zip(columns, cells, strict=True)
     ]
     kept = _fit(columns, widths, width)
@@ -83,8 +83,10 @@ def _columns(rows: list[Recording], is_running: IsRunning, *, full: bool) -> lis
         return row.rec if full or names[short] > 1 else short
 
     return [
-        Column("START", lambda row: _time(row.start, precision)),
-        Column("END", lambda row: "-" if row.end is None else _time(row.end, precision), rank=4),
+        Column("START", lambda row: local_time(row.start, precision)),
+        Column(
+            "END", lambda row: "-" if row.end is None else local_time(row.end, precision), rank=4
+        ),
         Column("DURATION", _duration, is_number=True),
         Column("USER", lambda row: row.user),
         Column("HOST", lambda row: row.host, rank=2),
@@ -104,7 +106,12 @@ def _short(rec: str) -> str:
     return rest if len(boot) == 32 and rest else rec
 
 
-def _time(microseconds: int, precision: str) -> str:
+def _end(row: Recording, precision: str) -> str:
+    return "-" if row.end is None else local_time(row.end, precision)
+
+
+def local_time(microseconds: int, precision: str) -> str:
+    """Give a time in the local zone; ``precision`` is datetime.isoformat's timespec."""
     try:
         moment = datetime.fromtimestamp(microseconds // 1_000_000)  # the local time zone
     except (OverflowError, ValueError, OSError):
@@ -126,7 +133,8 @@ def _cell(text: str, *, cut: bool) -> str:
     return text[: _LONGEST - 1] + "…" if cut and len(text) > _LONGEST else text
 
 
-def _cells(text: str) -> int:
+def cell_count(text: str) -> int:
+    """Give how many cells of a terminal a text takes."""
     if text.isascii():
         return len(text)
     return sum(
@@ -136,7 +144,7 @@ def _cells(text: str) -> int:
 
 
 def _pad(column: Column, text: str, width: int) -> str:
-    space = " " * (width - _cells(text))
+    space = " " * (width - cell_count(text))
     return space + text if column.is_number else text + space
 
 

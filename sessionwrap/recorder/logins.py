@@ -18,9 +18,11 @@ from sessionwrap.entries import PREFIX
 from sessionwrap.errors import TicketError
 from sessionwrap.recorder import confirm, running
 
-MAX_LOGINS: Final = 4096
-LOOK_SECONDS: Final = (1.0, 5.0, 60.0)
-"""When a login that has asked for nothing is looked at; the last again and again."""
+MAX_LOGINS_OF_USER: Final = 400
+"""More than one user can have recordings; each costs a descriptor."""
+LOOK_SECONDS: Final = (2.0, 8.0, 60.0)
+"""When a login that has asked for nothing is looked at; the last again and again. Two looks in a
+row must find the same process: a login shell may just be about to ask."""
 SETTLE_SECONDS: Final = 20.0
 """How long the journal may take to have the end of a recording whose worker has gone."""
 MAX_PROCESSES: Final = 65536
@@ -34,6 +36,7 @@ class Login:
         self.asked = asked
         """Whether a login shell of it has asked for a recording."""
         self.reported = False
+        self.suspects: dict[int, str] = {}
         self.looks = 0
         self.look_at = time.monotonic() + LOOK_SECONDS[0]
 
@@ -56,11 +59,11 @@ class Logins:
 
     def add(self, name: str, *, asked: bool = False) -> None:
         """Watch the login of a ticket; OSError or TicketError where it is none that goes on."""
-        if len(self._logins) >= MAX_LOGINS:
-            raise TicketError(f"{MAX_LOGINS} logins are being watched, which is the limit")
         ticket = tickets.read(f"{paths.TICKETS_DIR}/{name}")
         if ticket is None or not ticket.record:
             raise TicketError(f"there is no ticket {name} that says to record")
+        if sum(one.ticket.uid == ticket.uid for one in self._logins.values()) >= MAX_LOGINS_OF_USER:
+            raise TicketError(f"{MAX_LOGINS_OF_USER} logins of this user go on, which is the limit")
         pidfd = os.pidfd_open(ticket.pid)
         if not tickets.is_running(ticket):
             os.close(pidfd)
@@ -97,10 +100,11 @@ class Logins:
                 continue
             login.looks += 1
             login.look_at = now + LOOK_SECONDS[min(login.looks, len(LOOK_SECONDS) - 1)]
-            shell = find_shell(login.ticket)
-            if shell:
+            before, login.suspects = login.suspects, find_programs(login.ticket)
+            lasting = [name for pid, name in login.suspects.items() if before.get(pid) == name]
+            if lasting:
                 login.reported = True
-                _alert(login.ticket, f"{shell} runs in it and has asked for no recording")
+                _alert(login.ticket, f"{lasting[0]} runs in it and has asked for no recording")
 
     def _on_end(self, pidfd: int) -> None:
         login = self._logins.pop(pidfd)
@@ -111,15 +115,16 @@ class Logins:
         if login.asked:
             self._fork(lambda: settle(login.ticket))
         else:
-            _nothing_asked(login.ticket)
+            _nothing_asked(login)
 
 
 def _silent(login: Login) -> bool:
     return not login.asked and not login.reported
 
 
-def _nothing_asked(ticket: tickets.Ticket) -> None:
-    if ticket.service != "sshd":
+def _nothing_asked(login: Login) -> None:
+    ticket = login.ticket
+    if ticket.service != "sshd" or login.suspects:
         _alert(ticket, "its shell has asked for no recording")
         return
     text = f"A login of {ticket.user} by sshd has ended, and no shell of it was seen"
@@ -134,11 +139,12 @@ def _nothing_asked(ticket: tickets.Ticket) -> None:
     )
 
 
-def find_shell(ticket: tickets.Ticket) -> str:
-    """Give the name of a program of the user's that runs in a login; "" where there is none.
+def find_programs(ticket: tickets.Ticket) -> dict[int, str]:
+    """Give the programs of the user's that run in a login, by pid.
 
     sshd's own process has the user's uid too, but no terminal.
     """
+    found = {}
     for name in os.listdir("/proc")[:MAX_PROCESSES]:
         if not name.isdigit():
             continue
@@ -151,10 +157,10 @@ def find_shell(ticket: tickets.Ticket) -> str:
             with open(f"/proc/{name}/comm", encoding="utf-8", errors="replace") as file:
                 command = file.read(64).strip()
             if tickets.terminal_of(pid) or not command.startswith(("sshd", "(sd-pam)")):
-                return command
+                found[pid] = command
         except OSError:
             continue  # it has ended
-    return ""
+    return found
 
 
 def settle(ticket: tickets.Ticket) -> None:

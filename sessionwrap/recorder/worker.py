@@ -63,7 +63,7 @@ def serve(connection: socket.socket, peer: peers.Peer, settings: Settings) -> No
             connection.send(handshake.reply(handshake.UNRECORDED, shell))
         else:
             _Session(connection, peer, request, settings, ticket).record()
-    except (OSError, SessionwrapError) as error:
+    except SessionwrapError as error:
         refuse(connection, str(error))
 
 

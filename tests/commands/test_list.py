@@ -150,6 +150,9 @@ def test_json_is_one_object_per_line_with_times_twice(journal: Path) -> None:
         "state": "complete",
         "complete": True,
         "verified": True,
+        "login": "",
+        "parent": "",
+        "lost": 0,
     }
     assert (rows[1]["end"], rows[1]["duration"], rows[1]["state"]) == (None, None, "no end")
 

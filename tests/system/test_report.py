@@ -40,12 +40,17 @@ def test_a_worker_that_was_killed_is_something_to_look_at(host: Host) -> None:
         host.run(["kill", "-KILL", str(worker)])
         wait_for_end(host)
     host.wait_for_entries(f"MESSAGE_ID={message_ids.ALERT_ABNORMAL}")
+    host.wait_for_entries(f"MESSAGE_ID={message_ids.ALERT_UNSEEN}")
     status, says = report(host)
     assert status == 1
     (row,) = (row for row in says["logins"] if row["recordings"])
     assert (row["user"], row["category"], row["look"]) == ("alice", "incomplete", True)
-    assert row["why"] == "the recording process died"
-    assert [one["message_id"] for one in row["alerts"]] == [message_ids.ALERT_ABNORMAL]
+    rec = row["recordings"][0]["rec"]
+    assert row["why"] == f"the recording process died; incomplete: {rec}"
+    assert {one["message_id"] for one in row["alerts"]} == {
+        message_ids.ALERT_ABNORMAL,
+        message_ids.ALERT_UNSEEN,
+    }
 
 
 def test_a_login_that_was_refused_is_an_alert(host: Host) -> None:
