@@ -2,7 +2,7 @@
 
 The hook tells of the login; its PAM application is watched by a pidfd. When that has ended, a
 child looks for the recordings in the journal. A login of sshd may have no shell at all (`ssh -N`),
-so one that has asked for nothing is looked at while it lasts.
+nor may one on a display, so one that has asked for nothing is looked at while it lasts.
 """
 
 from __future__ import annotations
@@ -124,10 +124,11 @@ def _silent(login: Login) -> bool:
 
 def _nothing_asked(login: Login) -> None:
     ticket = login.ticket
-    if ticket.service != "sshd" or login.suspects:
+    may_have_none = ticket.service == "sshd" or _is_on_display(ticket)
+    if login.suspects or not may_have_none:
         _alert(ticket, "its shell has asked for no recording")
         return
-    text = f"A login of {ticket.user} by sshd has ended, and no shell of it was seen"
+    text = f"A login of {ticket.user} by {ticket.service} has ended, and no shell of it was seen"
     journal_protocol.log(
         {
             **_fields(ticket, "no shell was seen"),
@@ -139,11 +140,18 @@ def _nothing_asked(login: Login) -> None:
     )
 
 
+def _is_on_display(ticket: tickets.Ticket) -> bool:
+    """Tell a desktop's login: display managers name their display (pam_set_item(3), PAM_TTY)."""
+    return ticket.tty.startswith(":")
+
+
 def find_programs(ticket: tickets.Ticket) -> dict[int, str]:
     """Give the programs of the user's that run in a login, by pid.
 
-    sshd's own process has the user's uid too, but no terminal.
+    sshd's own process has the user's uid too, and so has the one that systemd keeps to close the
+    PAM session. A desktop is no shell: there only programs on a terminal count.
     """
+    only_on_terminals = _is_on_display(ticket)
     found = {}
     for name in os.listdir("/proc")[:MAX_PROCESSES]:
         if not name.isdigit():
@@ -152,11 +160,15 @@ def find_programs(ticket: tickets.Ticket) -> dict[int, str]:
         try:
             if os.stat(f"/proc/{name}").st_uid != ticket.uid:
                 continue
-            if tickets.session_of(pid) != ticket.session or pid == ticket.pid:
+            if tickets.session_of(pid) != ticket.session:
                 continue
             with open(f"/proc/{name}/comm", encoding="utf-8", errors="replace") as file:
                 command = file.read(64).strip()
-            if tickets.terminal_of(pid) or not command.startswith(("sshd", "(sd-pam)")):
+            terminal = tickets.terminal_of(pid)
+            of_the_system = command.startswith("(sd-pa") or (
+                not terminal and (only_on_terminals or command.startswith("sshd"))
+            )
+            if not of_the_system:
                 found[pid] = command
         except OSError:
             continue  # it has ended
