@@ -36,6 +36,7 @@ PACKAGES = [
     "python3",
     "python3-click",
     "python3-jsonschema",
+    "python3-pampy",
     "python3-pexpect",
     "python3-systemd",
     "rsync",
