@@ -38,6 +38,7 @@ PACKAGES = [
     "python3-jsonschema",
     "python3-pampy",
     "python3-pexpect",
+    "python3-six",
     "python3-systemd",
     "rsync",
     "screen",

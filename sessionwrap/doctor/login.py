@@ -93,7 +93,7 @@ def _judge_session(user: str, seen: Seen) -> list[Finding]:
 def _judge_ticket(user: str, expected: Decision, seen: Seen) -> list[Finding]:
     if seen.ticket is None:
         why = "without a ticket nobody knows what was decided on the login"
-        what = f"no ticket was written for the login of {user}: the hook has not run, or not to its end"
+        what = f"the hook wrote no ticket for the login of {user}"
         return [bad(what, why, "sessionwrap setup")]
     if bool(seen.ticket.record) != expected.record:
         return [
@@ -202,13 +202,11 @@ def _end(child: subprocess.Popen[str]) -> None:
 
 def _not_tried(said: str) -> Finding:
     last = said.strip().rpartition("\n")[2]
-    if "ModuleNotFoundError" in last and "pam" in last:
-        return look(
-            "no session was opened: Python's module pam is missing",
-            "only a session through the real PAM stack shows that the rules hold",
-            "apt-get install python3-pampy",
-        )
     why = "only a session through the real PAM stack shows that the rules hold"
+    if "ModuleNotFoundError" in last:
+        what = f"no session was opened: python-pam is not installed ({last})"
+        # Debian 12's python3-pampy needs six and does not say so.
+        return bad(what, why, "apt-get install python3-pampy python3-six")
     return bad(f"no session was opened: {last or 'PAM did not answer in time'}", why)
 
 

@@ -15,7 +15,7 @@ from sessionwrap.local_accounts import Account, parse_passwd
 from sessionwrap.setup import authselect, nsswitch
 
 NSSWITCH: Final = "/etc/nsswitch.conf"
-PASSWD_FILE: Final = "/etc/passwd"
+PASSWD_FILE: Final = "/etc/passwd"  # noqa: S105 # a path
 LISTED_SHELLS: Final = "/etc/shells"
 SSSD_FILES: Final = ("/etc/sssd/sssd.conf", "/etc/sssd/conf.d/*.conf")
 DIRECTORY_SOURCES: Final = ("sss", "ldap", "winbind", "nis", "hesiod")
