@@ -45,7 +45,7 @@ class Seen(NamedTuple):
     ticket: Ticket | None
     outcome: str | None
     why: str
-    shell: str
+    login_shell: str
     recorder: str
 
 
@@ -116,15 +116,17 @@ def _judge_ticket(user: str, expected: Decision, seen: Seen) -> list[Finding]:
 
 
 def _judge_shell(user: str, expected: Decision, seen: Seen) -> list[Finding]:
-    ours = shells.is_login_shell(seen.shell)
-    if shells.is_no_login(seen.shell):
+    ours = shells.is_login_shell(seen.login_shell)
+    if shells.is_no_login(seen.login_shell):
         return [
-            look(f"{user} has the shell {seen.shell}", "nothing of such a user can be recorded")
+            look(
+                f"{user} has the shell {seen.login_shell}", "nothing of such a user can be recorded"
+            )
         ]
     if expected.record and not ours:
         return [
             bad(
-                f"{user} has the shell {seen.shell}, not {paths.LOGIN_SHELL}",
+                f"{user} has the shell {seen.login_shell}, not {paths.LOGIN_SHELL}",
                 "the login shell is what starts a recording",
                 "sessionwrap setup",
             )
