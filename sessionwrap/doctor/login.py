@@ -22,6 +22,8 @@ SECONDS: Final = 40
 """How long PAM may take; a slow directory takes its time."""
 ENTRY_SECONDS: Final = 5.0
 """How long the hook's entry may take to be in the journal."""
+PREFIX: Final = "sessionwrap: "
+"""What the hook's words to the user begin with."""
 RESTART: Final = "systemctl restart sessionwrapd.socket sessionwrapd.service"
 
 
@@ -51,43 +53,38 @@ class Seen(NamedTuple):
 
 def judge(user: str, expected: Decision, seen: Seen) -> list[Finding]:
     """Hold what was seen against what the rules say of this user."""
-    findings = [
-        *_judge_session(user, seen),
+    causes = [
         *_judge_ticket(user, expected, seen),
         *_judge_shell(user, expected, seen),
+        *_judge_recorder(seen),
     ]
-    if seen.recorder:
-        findings.append(
-            bad(
-                f"no recording can be made: {seen.recorder}",
-                "who must be recorded cannot log in, or is not recorded",
-                RESTART,
-            )
-        )
+    findings = [*_judge_session(user, seen, causes[0].mend if causes else ""), *causes]
     if findings:
         return findings
     does = "is recorded" if expected.record else "is not recorded"
     return [fine(f"a login of {user} by {seen.service} {does}: {expected.rule}")]
 
 
-def _judge_session(user: str, seen: Seen) -> list[Finding]:
-    said = " ".join(message.strip() for message in seen.session.messages)
+def _judge_session(user: str, seen: Seen, mend: str) -> list[Finding]:
+    """Say what became of the login; ``mend`` is what mends its cause, "" where it is not known."""
+    said = " ".join(text.strip() for text in seen.session.messages if text.startswith(PREFIX))
+    mend = mend or "journalctl -t sessionwrap -p crit -n 1 --no-pager -x"
     if seen.session.code:
-        return [
-            bad(
-                f"PAM refuses a login of {user} by {seen.service}: {said or seen.session.reason}",
-                "this user cannot log in",
-                "journalctl -t sessionwrap -p crit -n 5 --no-pager -x",
-            )
-        ]
+        said = said.removeprefix(PREFIX) or seen.session.reason
+        what = f"a login of {user} by {seen.service} is refused: {said}"
+        return [bad(what, "this user cannot log in", mend)]
     if seen.outcome == login_entry.PASSED:
-        return [
-            bad(
-                f"the login of {user} goes on unrecorded: {seen.why}",
-                "it must be recorded; the failure policy lets it pass all the same",
-            )
-        ]
+        what = f"a login of {user} by {seen.service} goes on unrecorded: {seen.why}"
+        why = "it must be recorded; the failure policy lets it pass all the same"
+        return [bad(what, why, mend)]
     return []
+
+
+def _judge_recorder(seen: Seen) -> list[Finding]:
+    if not seen.recorder:
+        return []
+    why = "who must be recorded cannot log in, or is not recorded"
+    return [bad(f"no recording can be made: {seen.recorder}", why, RESTART)]
 
 
 def _judge_ticket(user: str, expected: Decision, seen: Seen) -> list[Finding]:

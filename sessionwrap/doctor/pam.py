@@ -264,7 +264,21 @@ def look_at(excluded: frozenset[str]) -> list[Finding]:
             good.append(service)
     if good:
         findings.append(fine(f"the hook runs in {', '.join(good)}"))
-    return list(dict.fromkeys(findings))
+    return merged(findings)
+
+
+def merged(findings: Sequence[Finding]) -> list[Finding]:
+    """Make one of findings of several services that say the same ("sshd: …", "su: …")."""
+    services: dict[tuple[str, ...], list[str]] = {}
+    for finding in findings:
+        service, _, what = finding.what.rpartition(": ")
+        services.setdefault((finding.severity, what, finding.why, finding.mend), []).append(service)
+    return [
+        Finding(
+            severity, ": ".join(filter(None, [", ".join(filter(None, names)), what])), why, mend
+        )
+        for (severity, what, why, mend), names in services.items()
+    ]
 
 
 def _unknown(service: str, finding: Finding) -> Finding:

@@ -80,13 +80,8 @@ def judge_units(units: Mapping[str, Mapping[str, str]]) -> list[Finding]:
         elif state.get("LoadState") != "loaded":
             findings.append(bad(f"{unit} is not installed", _why(unit), "sessionwrap setup"))
         elif state.get("ActiveState") != "active":
-            findings.append(
-                bad(
-                    f"{unit} is {state.get('ActiveState', 'not active')}",
-                    _why(unit),
-                    f"systemctl reset-failed {unit}; systemctl enable --now {unit}",
-                )
-            )
+            what = f"{unit} is {state.get('ActiveState', 'not active')}"
+            findings.append(bad(what, _why(unit), f"systemctl enable --now {unit}"))
         elif state.get("UnitFileState") != "enabled":
             why = f"after the next boot: {_why(unit)}"
             findings.append(bad(f"{unit} is not enabled", why, f"systemctl enable {unit}"))

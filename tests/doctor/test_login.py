@@ -54,8 +54,15 @@ def test_a_login_of_which_becomes_what_the_rules_say_is_fine(
         ({"outcome": login_entry.PASSED, "why": "it is down"}, "goes on unrecorded: it is down"),
         ({"login_shell": "/bin/bash"}, "has the shell /bin/bash"),
         ({"recorder": "it is full"}, "no recording can be made: it is full"),
-        ({"session": login.Session(14, "Cannot make", ("must be recorded",))}, "must be recorded"),
-        ({"session": login.Session(14, "Cannot make", ())}, "Cannot make"),
+        (
+            {
+                "session": login.Session(
+                    14, "Cannot make", ("Linux host\n", "sessionwrap: must be recorded")
+                )
+            },
+            "is refused: must be recorded",
+        ),
+        ({"session": login.Session(14, "Cannot make", ())}, "is refused: Cannot make"),
     ],
 )
 def test_anything_else_is_bad(change: dict[str, Any], says: str) -> None:

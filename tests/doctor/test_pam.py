@@ -217,3 +217,10 @@ def test_pam_loginuid_after_the_hook_is_to_look_at(files: Files) -> None:
     assert finding.severity == LOOK
     files.mend(finding)
     assert severities(files.judge("login")) == [FINE]
+
+
+def test_what_several_services_have_in_common_is_told_once(files: Files) -> None:
+    files.write(common_session=COMMON_SESSION.replace(HOOK_LINE, ""))
+    findings = [found for service in ("sshd", "su", "su-l") for found in files.judge(service)]
+    [finding] = pam.merged(findings)
+    assert finding.what == "sshd, su, su-l: the hook is not in the session stack"
