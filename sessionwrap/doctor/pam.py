@@ -188,8 +188,10 @@ def judge(service: str, rules: Sequence[Rule], path: str) -> list[Finding]:
 def _missing(service: str, rules: Sequence[Rule], path: str) -> Finding:
     why = "nobody decides on these logins, and nobody notices when they are not recorded"
     shared = next((rule for rule in rules if os.path.basename(rule.file) == "common-session"), None)
-    if shared or not rules:
-        return bad(f"{service}: the hook is not in the session stack", why, "sessionwrap setup")
+    if shared:
+        # setup calls pam-auth-update, which leaves a file alone that was changed by hand.
+        mend = f"sessionwrap setup || sed -i '{shared.line}i {HOOK_LINE}' {shared.file}"
+        return bad(f"{service}: the hook is not in the session stack", why, mend)
     own = [rule for rule in rules if rule.file == path]
     after = [rule.line + 1 for rule in own if rule.name == "pam_loginuid"]
     if own:
