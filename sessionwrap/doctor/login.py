@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import select
 import subprocess
 import sys
 import time
@@ -14,6 +16,7 @@ from sessionwrap.doctor.finding import Finding, bad, fine, look
 from sessionwrap.errors import SessionwrapError, TicketError
 from sessionwrap.readers.journal import JournalReader, Place
 from sessionwrap.scope import Decision
+from sessionwrap.setup import programs, sshd, steps
 from sessionwrap.tickets import Ticket
 
 SERVICE: Final = "sshd"
@@ -22,6 +25,8 @@ SECONDS: Final = 40
 """How long PAM may take; a slow directory takes its time."""
 ENTRY_SECONDS: Final = 5.0
 """How long the hook's entry may take to be in the journal."""
+ENVIRONMENT = {"PATH": programs.PATH, "LC_ALL": "C.UTF-8"}
+"""Of the program that opens the session; nothing of the caller's."""
 PREFIX: Final = "sessionwrap: "
 """What the hook's words to the user begin with."""
 RESTART: Final = "systemctl restart sessionwrapd.socket sessionwrapd.service"
@@ -139,6 +144,10 @@ def look_at(user: str) -> list[Finding]:
 
     NotFoundError: no such user. SessionwrapError: it could not be tried.
     """
+    if sshd.has(steps.ROOT_VARIABLE):
+        # NSS answers for root as it does to sshd.
+        name, _, value = steps.ROOT_VARIABLE.partition("=")
+        os.environ[name] = ENVIRONMENT[name] = value
     rules = decisions.Rules()
     account = accounts.look_up(user)
     if account is None:
@@ -149,17 +158,24 @@ def look_at(user: str) -> list[Finding]:
     if rules.leaves_out(service):
         return [fine(f"logins by {service} are left out, as exclude_services says")]
     since = time.time()
-    program = [sys.executable, "-I", "-m", "sessionwrap.doctor.pam_session", service, user]
-    with subprocess.Popen(
-        program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
-        cwd="/",
-    ) as child:  # fmt: skip
+    with _open_session(service, user) as child:
         try:
             seen = _see(child, account, service, since)
         finally:
             _end(child)
     return seen if isinstance(seen, list) else judge(user, expected, seen)
+
+
+def _open_session(service: str, user: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-I", "-m", "sessionwrap.doctor.pam_session", service, user],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+        cwd="/",
+    )
 
 
 def _see(
@@ -184,8 +200,6 @@ def _see(
 
 
 def _first_line(child: subprocess.Popen[str]) -> str:
-    import select
-
     assert child.stdout
     ready, _, _ = select.select([child.stdout], [], [], SECONDS)
     return child.stdout.readline() if ready else ""
