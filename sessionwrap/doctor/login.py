@@ -16,7 +16,7 @@ from sessionwrap.doctor.finding import Finding, bad, fine, look
 from sessionwrap.errors import SessionwrapError, TicketError
 from sessionwrap.readers.journal import JournalReader, Place
 from sessionwrap.scope import Decision
-from sessionwrap.setup import programs, sshd, steps
+from sessionwrap.setup import programs, steps
 from sessionwrap.tickets import Ticket
 
 SERVICE: Final = "sshd"
@@ -144,7 +144,7 @@ def look_at(user: str) -> list[Finding]:
 
     NotFoundError: no such user. SessionwrapError: it could not be tried.
     """
-    if sshd.has(steps.ROOT_VARIABLE):
+    if os.path.exists(steps.ROOT_DROPIN):
         # NSS answers for root as it does to sshd.
         name, _, value = steps.ROOT_VARIABLE.partition("=")
         os.environ[name] = ENVIRONMENT[name] = value

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from typing import Final
 
+from sessionwrap import paths
 from sessionwrap.setup import programs
 
 UNITS: Final = ("ssh.service", "sshd.service")
 """What Debian calls it, and what others do; one may be another name of the other."""
-MAX_ENVIRONMENT: Final = 1 << 20
+PENDING: Final = paths.RUN_DIR + "/restart-sshd"
+"""There while sshd has to be restarted: a run that was killed before it did is made good."""
 
 
-def has(variable: str) -> bool | None:
-    """Tell whether the sshd that runs has ``NAME=value`` in its environment; None: none runs."""
-    for unit in UNITS:
-        pid = programs.call("systemctl", "show", "-p", "MainPID", "--value", unit).stdout.strip()
-        if not pid.isdigit() or pid == "0":
-            continue
-        try:
-            with open(f"/proc/{pid}/environ", "rb") as file:
-                return variable.encode() in file.read(MAX_ENVIRONMENT).split(b"\0")
-        except FileNotFoundError:
-            continue
-    return None
+def is_pending() -> bool:
+    """Tell whether an earlier run was killed before sshd was restarted."""
+    return os.path.exists(PENDING)
+
+
+def will_restart() -> None:
+    """Note that sshd has to be restarted, before its environment is changed."""
+    if programs.is_booted():
+        programs.replace(PENDING, "")
 
 
 def restart() -> None:
@@ -33,17 +33,21 @@ def restart() -> None:
     if not programs.is_booted():
         return
     programs.run("systemctl", "daemon-reload")
-    if not programs.is_there("sshd") or programs.call("sshd", "-t").returncode:
-        return
-    for unit in UNITS:
-        if not _is_active(unit):
-            continue
-        # systemd starts nothing more than five times in ten seconds, and stops it all the same.
-        programs.call("systemctl", "reset-failed", unit)
-        programs.call("systemctl", "try-restart", unit)
-        if not _is_active(unit):
-            programs.run("systemctl", "start", unit)
-        return
+    if programs.is_there("sshd") and programs.call("sshd", "-t").returncode == 0:
+        for unit in UNITS:
+            if _is_active(unit):
+                _restart(unit)
+                break
+    if is_pending():
+        os.unlink(PENDING)
+
+
+def _restart(unit: str) -> None:
+    # systemd starts nothing more than five times in ten seconds, and stops it all the same.
+    programs.call("systemctl", "reset-failed", unit)
+    programs.call("systemctl", "try-restart", unit)
+    if not _is_active(unit):
+        programs.run("systemctl", "start", unit)
 
 
 def _is_active(unit: str) -> bool:

@@ -78,17 +78,20 @@ class Units:
         programs.run("systemctl", "enable", "--now", *UNITS)
 
     def plan_undo(self) -> list[str]:
-        on = programs.is_booted() and any(map(self._is_on, UNITS))
+        # Each for itself: a run that was killed may have disabled what it did not stop.
+        on = programs.is_booted() and any(
+            self._is("is-enabled", unit) or self._is("is-active", unit) for unit in UNITS
+        )
         return [f"stop and disable {', '.join(UNITS)}; recordings go on to their end"] if on else []
 
     def undo(self) -> None:
         programs.run("systemctl", "disable", "--now", *SERVICES)
 
     def _is_on(self, unit: str) -> bool:
-        return all(
-            programs.call("systemctl", "--quiet", question, unit).returncode == 0
-            for question in ("is-enabled", "is-active")
-        )
+        return self._is("is-enabled", unit) and self._is("is-active", unit)
+
+    def _is(self, question: str, unit: str) -> bool:
+        return programs.call("systemctl", "--quiet", question, unit).returncode == 0
 
 
 class Root:
@@ -97,18 +100,20 @@ class Root:
     def plan(self) -> list[str]:
         if _text(ROOT_DROPIN) != ROOT_TEXT:
             return [f"write {ROOT_DROPIN}, restart sshd"]
-        return [] if sshd.has(ROOT_VARIABLE) in (True, None) else ["restart sshd"]
+        return ["restart sshd"] if sshd.is_pending() else []
 
     def do(self) -> None:
+        sshd.will_restart()
         programs.replace(ROOT_DROPIN, ROOT_TEXT)
         sshd.restart()
 
     def plan_undo(self) -> list[str]:
         if os.path.exists(ROOT_DROPIN):
             return [f"remove {ROOT_DROPIN}, restart sshd"]
-        return ["restart sshd"] if sshd.has(ROOT_VARIABLE) else []
+        return ["restart sshd"] if sshd.is_pending() else []
 
     def undo(self) -> None:
+        sshd.will_restart()
         if os.path.exists(ROOT_DROPIN):
             os.unlink(ROOT_DROPIN)
             with contextlib.suppress(OSError):  # others have files there

@@ -1,4 +1,4 @@
-"""`sessionwrap doctor` finds what is broken, and nothing on a fresh host; what it tells mends it."""
+"""`sessionwrap doctor` finds what is broken, nothing on a fresh host; what it tells mends it."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def everybody_logs_in(host: Host) -> None:
 
 
 @pytest.fixture
-def plain_host(package: Path) -> Iterator[Host]:
+def plain_host() -> Iterator[Host]:
     """Boot a host that never had the package."""
     with Host(images.base()) as booted:
         booted.write("/etc/inputrc", "set enable-bracketed-paste off\n")
@@ -187,14 +187,15 @@ STEPS = ("Users", "Units", "Root", "NameService", "DebianPam")
 KILLED = """
 import os, signal, sys
 from sessionwrap.setup import steps
-step = getattr(steps, sys.argv[2])
-done = getattr(step, sys.argv[3])
+verb, name, method, when = sys.argv[1:]
+step = getattr(steps, name)
+done = getattr(step, method)
 def killed(self):
-    if sys.argv[4] == "after": done(self)
+    if when == "after": done(self)
     os.kill(os.getpid(), signal.SIGKILL)
-setattr(step, sys.argv[3], killed)
+setattr(step, method, killed)
 from sessionwrap.commands import main
-sys.argv[1:] = [sys.argv[1]]
+sys.argv[1:] = [verb]
 main()
 """
 
