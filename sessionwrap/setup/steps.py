@@ -28,7 +28,8 @@ ROOT_TEXT: Final = f"""\
 Environment={ROOT_VARIABLE}
 """
 UNITS: Final = ("sessionwrapd.socket", "sessionwrapd.service", "sessionwrap-userdb.socket")
-SERVICES: Final = (*UNITS, "sessionwrap-userdb.service")
+OVERLAY_SERVICE: Final = "sessionwrap-userdb.service"
+SERVICES: Final = (*UNITS, OVERLAY_SERVICE)
 
 
 class Step(Protocol):
@@ -76,6 +77,9 @@ class Units:
     def do(self) -> None:
         programs.run("systemctl", "daemon-reload")
         programs.run("systemctl", "enable", "--now", *UNITS)
+        # Its socket would start it, but the login that is the first to ask is refused: the hook
+        # cannot know what was answered before the service ran.
+        programs.run("systemctl", "start", OVERLAY_SERVICE)
 
     def plan_undo(self) -> list[str]:
         # Each for itself: a run that was killed may have disabled what it did not stop.

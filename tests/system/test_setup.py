@@ -31,7 +31,8 @@ cd /etc
 find . -not -path ./ld.so.cache -printf '%p %M %u %g %l\n' | LC_ALL=C sort
 find . -type f -not -path ./ld.so.cache -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
 """
-UNITS = "systemctl list-unit-files --no-legend 'sessionwrap*'; systemctl is-active 'sessionwrap*'"
+UNITS = "systemctl list-unit-files --no-legend 'sessionwrap*'; systemctl is-active sessionwrapd.s* "
+UNITS += "sessionwrap-userdb.socket"
 OURS = ("sessionwrap",)
 """What the names of our own conffiles have in them."""
 
