@@ -78,6 +78,10 @@ class Memory:
             oldest = next(iter(self._said))
             self._forgotten = max(self._forgotten, self._said.pop(oldest))
 
+    def said_nothing_of_anybody(self) -> None:
+        """Note that somebody, whoever it was, was told that there is no record."""
+        self._forgotten = time.clock_gettime(time.CLOCK_BOOTTIME)
+
     def is_sure(self, user: str, since: float) -> bool:
         """Tell whether a process that began at ``since`` can only have seen our record."""
         return since > self._forgotten and since > self._said.get(user, 0.0)
@@ -236,8 +240,12 @@ class Service:
         """Answer at once, or when the directory has."""
         key: Key | None = name if name is not None else uid
         self._refresh()
-        if key is None or (self._rules is not None and self._rules.scope == "none"):
+        if key is None:
             self._send(client, varlink.NO_RECORD)  # all users: there is no list of ours
+            return
+        if self._rules is not None and self._rules.scope == "none":
+            self._memory.said_nothing_of_anybody()
+            self._send(client, varlink.NO_RECORD)
             return
         if key in ("root", 0):
             self._send(client, varlink.NO_RECORD)
