@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import _socket
     from collections.abc import Mapping
 
+    Socket = _socket.socket
+
 EAGAIN = 11
 EINTR = 4
 ENOBUFS = 105
@@ -81,19 +83,26 @@ def alert(
     message_id: str, message: str, fields: Mapping[str, str], path: str = paths.JOURNAL_SOCKET
 ) -> bool:
     """Log what an administrator must see, as ``log`` does."""
-    entry = {
+    return log(alert_fields(message_id, message, fields), path)
+
+
+def alert_fields(message_id: str, message: str, fields: Mapping[str, str]) -> dict[str, str]:
+    """Give the fields of an alert."""
+    return {
         "MESSAGE": message,
         "MESSAGE_ID": message_id,
         "PRIORITY": "2",
         "SYSLOG_IDENTIFIER": "sessionwrap",
         **fields,
     }
-    return log(entry, path)
 
 
-def alert_not_recorded(message: str, user: str, service: str, login: str = "") -> bool:
-    """Log that a login of ``user`` that should be recorded is not; ``login`` is its name."""
-    return alert(
+def not_recorded_fields(message: str, user: str, service: str, login: str = "") -> dict[str, str]:
+    """Give the fields of the alert that a login of ``user`` that should be recorded is not.
+
+    ``login`` is its name, "" where it has none.
+    """
+    return alert_fields(
         message_ids.ALERT_NOT_RECORDED,
         message,
         {"SESSIONWRAP_USER": user, "SESSIONWRAP_SERVICE": service, "SESSIONWRAP_LOGIN": login},
