@@ -7,6 +7,8 @@ library only; the hook and the login shell raise their alerts through this.
 
 from __future__ import annotations
 
+import os
+
 from sessionwrap import message_ids, paths
 from sessionwrap.errors import SinkError
 
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 
     Socket = _socket.socket
 
+JOURNALS = ("/run/log/journal", "/var/log/journal")
+LEAST_ROOM = 1 << 20
+"""Bytes. What journald has reserved already may take a little more; nobody can tell how much."""
 EAGAIN = 11
 EINTR = 4
 ENOBUFS = 105
@@ -49,6 +54,20 @@ def connect(path: str = paths.JOURNAL_SOCKET) -> _socket.socket:
         sock.close()
         raise SinkError(f"the journal does not answer at {path}: {error.strerror}") from error
     return sock
+
+
+def has_room(directories: tuple[str, ...] = JOURNALS) -> bool:
+    """Tell whether the disk of the journal has room: journald takes entries, and drops them, when
+    it has none. True where it is not known which disk that is.
+    """
+    for directory in directories:  # journald leaves the first when it begins with the second
+        try:
+            if os.listdir(directory):
+                found = os.statvfs(directory)
+                return found.f_bfree * found.f_frsize >= LEAST_ROOM
+        except OSError:
+            continue  # not there
+    return True
 
 
 def send(sock: _socket.socket, datagram: bytes) -> bool:

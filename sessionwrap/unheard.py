@@ -1,7 +1,7 @@
-"""Entries that the journal did not take from the hook: kept, and sent by the hook of a later login.
+"""Entries that the journal may not have taken from the hook: kept, and sent with a later login.
 
-An alert must name who got in unrecorded while journald was away, too. What is kept is root's, so
-nobody else can read or forge it. Standard library only: every login waits for this.
+An alert must name who got in unrecorded while journald was away or its disk full, too. What is
+kept is root's: nobody else can read or forge it. Standard library only: every login waits for this.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def log(
     journal: str = paths.JOURNAL_SOCKET,
 ) -> None:
     """Log an entry now, or keep it for later; OSError where neither can be."""
-    if not journal_protocol.log(fields, journal):
+    if not journal_protocol.log(fields, journal) or not journal_protocol.has_room():
         _keep(dict(fields), directory)
 
 
@@ -40,7 +40,7 @@ def _keep(fields: dict[str, str], directory: str) -> None:
         return
     dropped = ". Later ones were dropped" if kept == MAX_ENTRIES - 1 else ""
     when = time.strftime("%Y-%m-%d %H:%M:%S %Z")
-    fields["MESSAGE"] += f" (it was {when}, and the journal did not take this{dropped})"
+    fields["MESSAGE"] += f" (said late: it was {when}, and the journal was away or full{dropped})"
     name = f"{directory}/{time.time_ns():020}-{os.getpid()}"
     fd = os.open(f"{directory}/.{os.getpid()}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
@@ -56,7 +56,7 @@ def send(directory: str = paths.UNHEARD_DIR, journal: str = paths.JOURNAL_SOCKET
         names = sorted(name for name in os.listdir(directory) if name[0] != ".")
     except FileNotFoundError:
         return
-    if not names:
+    if not names or not journal_protocol.has_room():
         return
     try:
         sock = journal_protocol.connect(journal)

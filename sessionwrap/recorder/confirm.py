@@ -19,9 +19,6 @@ from sessionwrap.settings import Settings
 
 SECONDS: Final = 10.0
 """How long journald may take to write what it has received."""
-JOURNALS: Final = ("/run/log/journal", "/var/log/journal")
-LEAST_ROOM: Final = 1 << 20
-"""Bytes. What journald has reserved already may take a little more; nobody can tell how much."""
 REPEAT_SECONDS: Final = 30.0
 """How long after an alert that was not stored either the next one is tried."""
 
@@ -44,18 +41,6 @@ def is_stored(*matches: str, seconds: float = SECONDS) -> bool:
                 return False
             poll.poll(left * 1000)
             reader.process()
-
-
-def has_room() -> bool:
-    """Tell whether the disk of the journal has room; true where it is not known which that is."""
-    for directory in JOURNALS:  # journald leaves the first when it begins with the second
-        try:
-            if os.listdir(directory):
-                found = os.statvfs(directory)
-                return found.f_bfree * found.f_frsize >= LEAST_ROOM
-        except OSError:
-            continue  # not there
-    return True
 
 
 def can_confirm(settings: Settings) -> bool:

@@ -11,6 +11,7 @@ from sessionwrap import entries, journal_protocol
 from sessionwrap.codec.encoder import encode
 from sessionwrap.errors import SinkError, SpoolError
 from sessionwrap.model import Event, Head, Recording
+from sessionwrap.recorder import running
 from sessionwrap.recorder.confirm import can_confirm, confirm
 from sessionwrap.recorder.spool import Spool
 from sessionwrap.settings import Settings
@@ -87,6 +88,7 @@ def recover(path: str) -> None:
         spool.set_sent(number - spool.next_id + 1)
     ended = recording._replace(end=time.time_ns() // 1000, messages=last, reason=entries.ABNORMAL)
     log_entry(entries.end_fields(ended), patient=True)
+    running.forget_pty(recording.tty, recording.rec)
     spool.remove()
     log_entry(entries.abnormal_fields(ended), patient=True)
     if can_confirm(settings):

@@ -203,7 +203,7 @@ class Service:
         journal_protocol.connect().close()  # without it there is no start entry
         if not self._journal_keeps:
             raise SinkError(NOT_KEPT)
-        if confirm.can_confirm(self._settings) and not confirm.has_room():
+        if confirm.can_confirm(self._settings) and not journal_protocol.has_room():
             raise SinkError("the disk that the journal is on is full")
         if login:
             if peer.uid != 0:
