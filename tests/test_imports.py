@@ -27,6 +27,7 @@ LOGIN_PATH = (
     "sessionwrap.tickets",
     "sessionwrap.handshake",
     "sessionwrap.login_entry",
+    "sessionwrap.unheard",
     "sessionwrap.errors",
     "sessionwrap.paths",
     "sessionwrap.message_ids",
