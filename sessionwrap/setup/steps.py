@@ -6,6 +6,7 @@ The order is that of a safe way in: what a login leads to first, the way there l
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from typing import Any, Final, Protocol
@@ -25,6 +26,10 @@ ROOT_TEXT: Final = """\
 [Service]
 Environment=SYSTEMD_NSS_BYPASS_SYNTHETIC=1
 """
+SSHD_CONF: Final = "/etc/ssh/sshd_config.d/sessionwrap.conf"
+"""The packages' own; an administrator's changes are in it, so it is renamed and not removed."""
+SSHD_OFF: Final = SSHD_CONF + ".off"
+"""Not read by sshd, which includes *.conf."""
 UNITS: Final = ("sessionwrapd.socket", "sessionwrapd.service", "sessionwrap-userdb.socket")
 SERVICES: Final = (*UNITS, "sessionwrap-userdb.service")
 
@@ -81,6 +86,9 @@ class Units:
 
     def undo(self) -> None:
         programs.run("systemctl", "disable", "--now", *SERVICES)
+        # systemd leaves it, and NSS would knock there at each look-up.
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(paths.OVERLAY_SOCKET)
 
     def _is_on(self, unit: str) -> bool:
         return all(
@@ -89,22 +97,44 @@ class Units:
         )
 
 
-class Root:
-    """Root's own shell in /etc/passwd counts for SSH and the console, so root can be recorded."""
+class Sshd:
+    """What sshd reads when it starts: its settings, which the package brings, and the environment
+    of services, where root's own shell in /etc/passwd counts, so that root can be recorded.
+    """
 
     def plan(self) -> list[str]:
-        return [] if _text(ROOT_DROPIN) == ROOT_TEXT else [f"write {ROOT_DROPIN}, restart sshd"]
+        sentences = []
+        if _text(ROOT_DROPIN) != ROOT_TEXT:
+            sentences.append(f"write {ROOT_DROPIN}, restart sshd")
+        if self._is_off():
+            sentences.append(f"rename {SSHD_OFF} to {SSHD_CONF}, restart sshd")
+        return sentences
 
     def do(self) -> None:
         programs.replace(ROOT_DROPIN, ROOT_TEXT)
+        if self._is_off():
+            os.rename(SSHD_OFF, SSHD_CONF)
         _restart_sshd()
 
     def plan_undo(self) -> list[str]:
-        return [f"remove {ROOT_DROPIN}, restart sshd"] if os.path.exists(ROOT_DROPIN) else []
+        sentences = []
+        if os.path.exists(ROOT_DROPIN):
+            sentences.append(f"remove {ROOT_DROPIN}, restart sshd")
+        if os.path.exists(SSHD_CONF):
+            sentences.append(f"rename {SSHD_CONF} to {SSHD_OFF}, restart sshd")
+        return sentences
 
     def undo(self) -> None:
-        os.unlink(ROOT_DROPIN)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(ROOT_DROPIN)
+        with contextlib.suppress(OSError):  # files of others are in it
+            os.rmdir(os.path.dirname(ROOT_DROPIN))
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(SSHD_CONF, SSHD_OFF)
         _restart_sshd()
+
+    def _is_off(self) -> bool:
+        return os.path.exists(SSHD_OFF) and not os.path.exists(SSHD_CONF)
 
 
 class NameService:
@@ -212,12 +242,12 @@ class Enrolled:
 def steps() -> list[Step]:
     """Give the steps for this host, in their order."""
     if authselect.is_there():
-        return [Users(), Units(), Root(), Enrolled(), Authselect()]
+        return [Users(), Units(), Sshd(), Enrolled(), Authselect()]
     if not programs.is_there("pam-auth-update"):
         raise SessionwrapError(
             "neither pam-auth-update nor authselect is installed: see sessionwrap-setup(1), BY HAND"
         )
-    return [Users(), Units(), Root(), Enrolled(), NameService(), DebianPam()]
+    return [Users(), Units(), Sshd(), Enrolled(), NameService(), DebianPam()]
 
 
 def _restart_sshd() -> None:
