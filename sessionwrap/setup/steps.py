@@ -30,8 +30,12 @@ SSHD_CONF: Final = "/etc/ssh/sshd_config.d/sessionwrap.conf"
 """The packages' own; an administrator's changes are in it, so it is renamed and not removed."""
 SSHD_OFF: Final = SSHD_CONF + ".off"
 """Not read by sshd, which includes *.conf."""
-UNITS: Final = ("sessionwrapd.socket", "sessionwrapd.service", "sessionwrap-userdb.socket")
-SERVICES: Final = (*UNITS, "sessionwrap-userdb.service")
+UNITS: Final = (
+    "sessionwrapd.socket",
+    "sessionwrapd.service",
+    "sessionwrap-userdb.socket",
+    "sessionwrap-userdb.service",
+)
 
 
 class Step(Protocol):
@@ -85,7 +89,7 @@ class Units:
         return [f"stop and disable {', '.join(UNITS)}; recordings go on to their end"] if on else []
 
     def undo(self) -> None:
-        programs.run("systemctl", "disable", "--now", *SERVICES)
+        programs.run("systemctl", "disable", "--now", *UNITS)
         # systemd leaves it, and NSS would knock there at each look-up.
         with contextlib.suppress(FileNotFoundError):
             os.unlink(paths.OVERLAY_SOCKET)
@@ -257,6 +261,8 @@ def _restart_sshd() -> None:
     programs.run("systemctl", "daemon-reload")
     if programs.is_there("sshd") and programs.call("sshd", "-t").returncode == 0:
         for unit in ("ssh.service", "sshd.service"):
+            # Without this a fifth restart within seconds would stop it and not start it.
+            programs.call("systemctl", "reset-failed", unit)
             programs.call("systemctl", "try-restart", unit)
 
 

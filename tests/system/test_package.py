@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from host import Host
 
-from tests.system.helpers import as_user, command, login, logout, recordings, wait_for_end
+from tests.system.helpers import as_user, command, login, logout, wait_for_end
 
 
 def test_the_host_is_in_order_with_the_package_installed(host: Host) -> None:

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import json
 import re
+import shutil
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,24 +34,25 @@ SERVICES = ("sessionwrapd.service", "sessionwrap-userdb.service")
 SOCKETS = ("sessionwrapd.socket", "sessionwrap-userdb.socket")
 CHROOT = r"""
 set -eu
-mkdir "$1/root" "$1/work"
-mount -t overlay -o "lowerdir=$2,upperdir=$3,workdir=$1/work" image "$1/root"
-mount -t proc proc "$1/root/proc"
-cp "$4" "$1/root/root/sessionwrap.deb"
-exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive \
-    chroot "$1/root" sh -ec "$5"
+mkdir "$3.work"
+mount -t overlay -o "lowerdir=$2,upperdir=$3,workdir=$3.work" image "$1"
+mount -t proc proc "$1/proc"
+cp "$4" "$1/root/sessionwrap.deb"
+env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive chroot "$1" sh -ec "$5"
 """
-"""Runs a script in an image that is not booted; with a directory for mounts, lower and upper tree,
-package and script."""
+"""Runs a script in an image that is not booted; with where to mount it, the lower and the upper
+tree, the package, and the script."""
 LOGS_IN_BY = (
     "cd /etc/pam.d; sha256sum * ../nsswitch.conf; sshd -T; getent passwd root alice bob; "
     "getent shadow alice; systemctl show --property=Environment ssh.service; cat /etc/shells"
 )
 """What a login goes by, in a shell of root."""
 FILES = "find /etc /usr /opt /var /run/systemd /run/sessionwrap -xdev 2>/dev/null; true"
-OF_DPKG = r"/var/(lib/(dpkg|apt|ucf|systemd|pam)|cache|log|backups)(/|$)"
+OF_DPKG = r"/var/(lib/(apt|dpkg|pam|systemd|ucf)|backups|cache|log|tmp)(/|$)"
 COMPILED = r"/__pycache__(/|$)"
-OF_RUNNING = r"/run/systemd/(journal|sessions|users|units|inaccessible|transient)(/|$)"
+OF_RUNNING = (
+    r"/run/systemd/(journal|sessions|users|units|inaccessible|transient|ask-password-block)(/|$)"
+)
 MENTIONS = r"(?!/var/log/journal/).*sessionwrap"
 
 
@@ -66,9 +70,7 @@ class Attempt(NamedTuple):
     @property
     def never_began(self) -> bool:
         """Tell whether sshd took no part in it: it was just being restarted."""
-        return self.status == 255 and bool(
-            re.search(r"^(kex_exchange_identification|Connection (reset|closed))", self.output)
-        )
+        return self.status == 255 and "Authenticated to" not in self.output
 
 
 class Logins:
@@ -92,8 +94,11 @@ class Logins:
     def _run(self) -> None:
         while not self._stop.is_set():
             word = f"{self._user}-{id(self)}-{len(self.attempts)}."
-            # sshd does not listen while it is being restarted: ssh(1) tries again a second later.
-            done = ssh(self._host, self._user, "-tt", "-o", "ConnectionAttempts=5", f"echo {word}")
+            options = ["-tt", "-o", "LogLevel=VERBOSE"]
+            argv = self._host.ssh_command(self._user, f"echo {word}", options=options)
+            done = subprocess.run(
+                argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False
+            )
             output = (done.stdout + done.stderr).decode(errors="replace")
             self.attempts.append(Attempt(word, output, done.returncode))
             self._one_done.set()
@@ -113,6 +118,13 @@ def recorded(host: Host, words: set[str]) -> set[str]:
     uid = host.run(["id", "-u", "sessionwrap"]).stdout.strip()
     stored = host.run(["journalctl", "--output=cat", "--all", f"_UID={uid}"]).stdout
     return {word for word in words if word in stored}
+
+
+def login_entries(host: Host, user: str) -> list[dict[str, str]]:
+    """Give what the hook has noted of a user's logins."""
+    matches = [f"MESSAGE_ID={message_ids.LOGIN}", f"SESSIONWRAP_USER={user}"]
+    shown = host.run(["journalctl", "--output=json", *matches]).stdout
+    return [json.loads(line) for line in shown.splitlines()]
 
 
 def people(host: Host) -> None:
@@ -188,10 +200,7 @@ def test_logins_go_on_while_the_package_is_installed(host: Host, package: Path) 
     assert through
     assert of_bob.who_came_through()
     # Whoever met the hook is recorded, or was refused.
-    entries = host.wait_for_entries(
-        f"MESSAGE_ID={message_ids.LOGIN}", "SESSIONWRAP_USER=alice", count=0
-    )
-    outcomes = [entry["SESSIONWRAP_OUTCOME"] for entry in entries]
+    outcomes = [entry["SESSIONWRAP_OUTCOME"] for entry in login_entries(host, "alice")]
     assert "passed" not in outcomes
     assert len(recorded(host, through)) == outcomes.count("recorded")
     for user in ("alice", "bob", "root"):
@@ -217,6 +226,8 @@ def test_an_upgrade_leaves_recordings_alone_and_no_login_passes_unrecorded(
     assert invocations(installed, *SOCKETS) == sockets
     assert not set(invocations(installed, *SERVICES)) & set(services)
     through = of_alice.who_came_through() | of_alice_again.who_came_through()
+    attempts = [*of_alice.attempts, *of_alice_again.attempts, *of_bob.attempts]
+    assert not [attempt for attempt in attempts if attempt.never_began]
     ended = wait_for_end(installed, len(through) + 1)
     assert recorded(installed, through) == through
     assert all(entry["complete"] for entry in ended)
@@ -258,8 +269,9 @@ def test_after_the_package_has_gone_everybody_logs_in_as_before(
     assert host.run(["sh", "-c", LOGS_IN_BY]).stdout == before
     for user in ("alice", "bob", "root"):
         assert gets_in(host, user)
-    if verb == "--purge":
-        assert left_over(files, host.run(["sh", "-c", FILES]).stdout) == {"/run/sessionwrap"}
+    dpkg(host, "--purge", "sessionwrap")
+    kept = {"/run/sessionwrap", "/run/sessionwrap/spool"} if verb == "--purge" else set()
+    assert left_over(files, host.run(["sh", "-c", FILES]).stdout) == kept  # of the one that ran
 
 
 def left_over(before: str, after: str) -> set[str]:
@@ -267,3 +279,101 @@ def left_over(before: str, after: str) -> set[str]:
     ignored = f"{OF_DPKG}|{OF_RUNNING}|.*{COMPILED}"
     new = set(after.splitlines()) - set(before.splitlines())
     return {path for path in new if re.match(MENTIONS, path) or not re.match(ignored, path)}
+
+
+@pytest.mark.parametrize("verb", ["--remove", "--purge"])
+def test_a_package_that_has_gone_can_be_installed_again(
+    installed: Host, package: Path, verb: str
+) -> None:
+    before = installed.run(["sh", "-c", LOGS_IN_BY]).stdout
+    with login(installed, "alice") as early:
+        dpkg(installed, verb, "sessionwrap")
+        installed.write(SCOPE_FILE, SCOPE)
+        installed.install(package)
+        assert installed.run(["sh", "-c", LOGS_IN_BY]).stdout == before
+        with login(installed, "alice") as terminal:
+            logout(terminal)
+        assert command(early, "echo still here") == "still here\r\n"
+        logout(early)
+    ended = wait_for_end(installed, 2)
+    assert [entry["user"] for entry in ended if entry["complete"]] == ["alice", "alice"]
+    assert gets_in(installed, "bob")
+    assert gets_in(installed, "root")
+
+
+def in_chroot(image: Image, package: Path, script: str) -> Image:
+    """Give the image after a script has run in it, not booted."""
+
+    def make(tree: Path) -> None:
+        lower = ":".join(str(layer) for layer in reversed(image.trees))
+        unshare = [
+            "unshare",
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "sh",
+            "-c",
+            CHROOT,
+            "sh",
+        ]
+        with tempfile.TemporaryDirectory() as mountpoint:
+            words = [
+                *unshare,
+                "sh",
+                "-c",
+                CHROOT,
+                "sh",
+                mountpoint,
+                lower,
+                str(tree),
+                str(package),
+                script,
+            ]
+            done = subprocess.run(words, capture_output=True, text=True, timeout=180, check=False)
+        shutil.rmtree(f"{tree}.work")
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    key = hashlib.sha256(package.read_bytes() + CHROOT.encode() + script.encode()).hexdigest()
+    return images.derive(image, "chroot", key, make)
+
+
+def test_an_image_that_the_package_was_installed_into_records_from_its_first_boot(
+    image: Image, package: Path
+) -> None:
+    with Host(in_chroot(image, package, "apt-get -y install /root/sessionwrap.deb")) as host:
+        assert host.run(["systemctl", "is-system-running"]).stdout == "running\n"
+        with login(host, "alice") as terminal:
+            command(terminal, "echo from the first boot")
+            logout(terminal)
+        assert [entry["complete"] for entry in wait_for_end(host)] == [True]
+        assert gets_in(host, "bob")
+        assert gets_in(host, "root")
+
+
+def test_an_image_that_the_package_was_taken_from_is_as_before(image: Image, package: Path) -> None:
+    script = "dpkg --install /root/sessionwrap.deb; dpkg --purge sessionwrap"
+    with Host(image) as host:
+        before, files = (host.run(["sh", "-c", what]).stdout for what in (LOGS_IN_BY, FILES))
+    with Host(in_chroot(image, package, script)) as host:
+        assert host.run(["sh", "-c", LOGS_IN_BY]).stdout == before
+        assert left_over(files, host.run(["sh", "-c", FILES]).stdout) == set()
+        for user in ("alice", "bob", "root"):
+            assert gets_in(host, user)
+
+
+def test_root_gets_in_and_others_read_a_sentence_while_modules_are_missing(
+    installed: Host,
+) -> None:
+    module = "/usr/lib/python3/dist-packages/sessionwrap/tickets.py"
+    compiled = "/usr/lib/python3/dist-packages/sessionwrap/__pycache__/tickets.*"
+    installed.run(["sh", "-ec", f"mv {module} /root; rm -f {compiled}"])
+    for user in ("alice", "bob"):
+        done = ssh(installed, user, "-tt", "echo got in")
+        assert done.returncode != 0
+        assert b"sessionwrap: no login for now, an upgrade is going on." in done.stdout
+        assert b"Traceback" not in done.stdout + done.stderr
+    assert gets_in(installed, "root")
+    installed.run(["mv", "/root/tickets.py", module])
+    assert gets_in(installed, "alice")
+    assert gets_in(installed, "bob")
