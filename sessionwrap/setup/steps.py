@@ -27,9 +27,16 @@ ROOT_TEXT: Final = f"""\
 [Service]
 Environment={ROOT_VARIABLE}
 """
-UNITS: Final = ("sessionwrapd.socket", "sessionwrapd.service", "sessionwrap-userdb.socket")
-OVERLAY_SERVICE: Final = "sessionwrap-userdb.service"
-SERVICES: Final = (*UNITS, OVERLAY_SERVICE)
+SSHD_CONF: Final = "/etc/ssh/sshd_config.d/sessionwrap.conf"
+"""The packages' own; an administrator's changes are in it, so it is renamed and not removed."""
+SSHD_OFF: Final = SSHD_CONF + ".off"
+"""Not read by sshd, which includes *.conf."""
+UNITS: Final = (
+    "sessionwrapd.socket",
+    "sessionwrapd.service",
+    "sessionwrap-userdb.socket",
+    "sessionwrap-userdb.service",
+)
 
 
 class Step(Protocol):
@@ -77,9 +84,6 @@ class Units:
     def do(self) -> None:
         programs.run("systemctl", "daemon-reload")
         programs.run("systemctl", "enable", "--now", *UNITS)
-        # Its socket would start it, but the login that is the first to ask is refused: the hook
-        # cannot know what was answered before the service ran.
-        programs.run("systemctl", "start", OVERLAY_SERVICE)
 
     def plan_undo(self) -> list[str]:
         # Each for itself: a run that was killed may have disabled what it did not stop.
@@ -89,7 +93,10 @@ class Units:
         return [f"stop and disable {', '.join(UNITS)}; recordings go on to their end"] if on else []
 
     def undo(self) -> None:
-        programs.run("systemctl", "disable", "--now", *SERVICES)
+        programs.run("systemctl", "disable", "--now", *UNITS)
+        # systemd leaves it, and NSS would knock there at each look-up.
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(paths.OVERLAY_SOCKET)
 
     def _is_on(self, unit: str) -> bool:
         return self._is("is-enabled", unit) and self._is("is-active", unit)
@@ -98,31 +105,46 @@ class Units:
         return programs.call("systemctl", "--quiet", question, unit).returncode == 0
 
 
-class Root:
-    """Root's own shell in /etc/passwd counts for SSH and the console, so root can be recorded."""
+class Sshd:
+    """What sshd reads when it starts: its settings, which the package brings, and the environment
+    of services, where root's own shell in /etc/passwd counts, so that root can be recorded.
+    """
 
     def plan(self) -> list[str]:
+        sentences = []
         if _text(ROOT_DROPIN) != ROOT_TEXT:
-            return [f"write {ROOT_DROPIN}, restart sshd"]
-        return ["restart sshd"] if sshd.is_pending() else []
+            sentences.append(f"write {ROOT_DROPIN}, restart sshd")
+        if self._is_off():
+            sentences.append(f"rename {SSHD_OFF} to {SSHD_CONF}, restart sshd")
+        return sentences or (["restart sshd"] if sshd.is_pending() else [])
 
     def do(self) -> None:
         sshd.will_restart()
         programs.replace(ROOT_DROPIN, ROOT_TEXT)
+        if self._is_off():
+            os.rename(SSHD_OFF, SSHD_CONF)
         sshd.restart()
 
     def plan_undo(self) -> list[str]:
+        sentences = []
         if os.path.exists(ROOT_DROPIN):
-            return [f"remove {ROOT_DROPIN}, restart sshd"]
-        return ["restart sshd"] if sshd.is_pending() else []
+            sentences.append(f"remove {ROOT_DROPIN}, restart sshd")
+        if os.path.exists(SSHD_CONF):
+            sentences.append(f"rename {SSHD_CONF} to {SSHD_OFF}, restart sshd")
+        return sentences or (["restart sshd"] if sshd.is_pending() else [])
 
     def undo(self) -> None:
         sshd.will_restart()
-        if os.path.exists(ROOT_DROPIN):
+        with contextlib.suppress(FileNotFoundError):
             os.unlink(ROOT_DROPIN)
-            with contextlib.suppress(OSError):  # others have files there
-                os.rmdir(os.path.dirname(ROOT_DROPIN))
+        with contextlib.suppress(OSError):  # files of others are in it
+            os.rmdir(os.path.dirname(ROOT_DROPIN))
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(SSHD_CONF, SSHD_OFF)
         sshd.restart()
+
+    def _is_off(self) -> bool:
+        return os.path.exists(SSHD_OFF) and not os.path.exists(SSHD_CONF)
 
 
 class NameService:
@@ -237,12 +259,12 @@ class Enrolled:
 def steps() -> list[Step]:
     """Give the steps for this host, in their order."""
     if authselect.is_there():
-        return [Users(), Units(), Root(), Enrolled(), Authselect()]
+        return [Users(), Units(), Sshd(), Enrolled(), Authselect()]
     if not programs.is_there("pam-auth-update"):
         raise SessionwrapError(
             "neither pam-auth-update nor authselect is installed: see sessionwrap-setup(1), BY HAND"
         )
-    return [Users(), Units(), Root(), Enrolled(), NameService(), DebianPam()]
+    return [Users(), Units(), Sshd(), Enrolled(), NameService(), DebianPam()]
 
 
 def _load_state() -> dict[str, Any]:
