@@ -38,7 +38,6 @@ too large:x:99999999999:100::/:/bin/sh
 few:x:1005:100:/home/few:/bin/sh
 fewer:x:1007
   blanks:x:1008:100::/:/bin/sh
-more:x:1009:100::/:/bin/sh:more
 +nis:x:1010:100::/:/bin/sh
 no number:x:x:100::/:/bin/sh
 last:x:1006:100::/home/last:/bin/zsh
@@ -51,7 +50,6 @@ bad:x:y:alice
 few:x:12
 fewer:x
   blanks:x:13: alice,\tlast ,x
-more:x:14:alice:last
 -nis:x:15:alice
 twin:x:10:root
 """
