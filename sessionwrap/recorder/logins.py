@@ -2,7 +2,7 @@
 
 The hook tells of the login; its PAM application is watched by a pidfd. When that has ended, a
 child looks for the recordings in the journal. A login of sshd may have no shell at all (`ssh -N`),
-so one that has asked for nothing is looked at while it lasts.
+nor may one on a display, so one that has asked for nothing is looked at while it lasts.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final
 from sessionwrap import entries, journal_protocol, message_ids, paths, tickets
 from sessionwrap.entries import PREFIX
 from sessionwrap.errors import TicketError
-from sessionwrap.recorder import confirm, running
+from sessionwrap.recorder import child, confirm, running
 
 MAX_LOGINS_OF_USER: Final = 400
 """More than one user can have recordings; each costs a descriptor."""
@@ -72,12 +72,16 @@ class Logins:
         self._watch(pidfd, self._on_end)
 
     def adopt(self) -> None:
-        """Watch those that an earlier recorder was told of."""
+        """Watch those that an earlier recorder was told of; the journal knows which have asked."""
         for name in os.listdir(paths.TICKETS_DIR):
             try:
                 self.add(name, asked=True)
             except (OSError, TicketError):
                 continue  # over, or not to be recorded
+        names = [login.ticket.name for login in self._logins.values()]
+        heard = child.answer_of(lambda: heard_of(names)) if names else None
+        for login in self._logins.values():
+            login.asked = heard is None or login.ticket.name in heard
 
     def asked(self, pid: int, uid: int) -> None:
         """Note that a process asks for a recording: whichever login it belongs to."""
@@ -124,13 +128,14 @@ def _silent(login: Login) -> bool:
 
 def _nothing_asked(login: Login) -> None:
     ticket = login.ticket
-    if ticket.service != "sshd" or login.suspects:
+    may_have_none = ticket.service == "sshd" or _is_on_display(ticket)
+    if login.suspects or not may_have_none:
         _alert(ticket, "its shell has asked for no recording")
         return
-    text = f"A login of {ticket.user} by sshd has ended, and no shell of it was seen"
+    text = f"A login of {ticket.user} by {ticket.service} has ended, and no shell of it was seen"
     journal_protocol.log(
         {
-            **_fields(ticket, "no shell was seen"),
+            **fields_of(ticket, "no shell was seen"),
             "MESSAGE": text,
             "MESSAGE_ID": message_ids.NO_SHELL,
             "PRIORITY": "5",
@@ -139,11 +144,18 @@ def _nothing_asked(login: Login) -> None:
     )
 
 
+def _is_on_display(ticket: tickets.Ticket) -> bool:
+    """Tell a desktop's login: display managers name their display (pam_set_item(3), PAM_TTY)."""
+    return ticket.tty.startswith(":")
+
+
 def find_programs(ticket: tickets.Ticket) -> dict[int, str]:
     """Give the programs of the user's that run in a login, by pid.
 
-    sshd's own process has the user's uid too, but no terminal.
+    sshd's own process has the user's uid too, and so has the one that systemd keeps to close the
+    PAM session. A desktop is no shell: there only programs on a terminal count.
     """
+    only_on_terminals = _is_on_display(ticket)
     found = {}
     for name in os.listdir("/proc")[:MAX_PROCESSES]:
         if not name.isdigit():
@@ -152,11 +164,15 @@ def find_programs(ticket: tickets.Ticket) -> dict[int, str]:
         try:
             if os.stat(f"/proc/{name}").st_uid != ticket.uid:
                 continue
-            if tickets.session_of(pid) != ticket.session or pid == ticket.pid:
+            if tickets.session_of(pid) != ticket.session:
                 continue
             with open(f"/proc/{name}/comm", encoding="utf-8", errors="replace") as file:
                 command = file.read(64).strip()
-            if tickets.terminal_of(pid) or not command.startswith(("sshd", "(sd-pam)")):
+            terminal = tickets.terminal_of(pid)
+            of_the_system = command.startswith("(sd-pa") or (
+                not terminal and (only_on_terminals or command.startswith("sshd"))
+            )
+            if not of_the_system:
                 found[pid] = command
         except OSError:
             continue  # it has ended
@@ -208,15 +224,25 @@ def recordings_of(login: str) -> dict[str, bool | None]:
     return found
 
 
+def heard_of(logins: list[str]) -> list[str]:
+    """Give those logins of which a login shell has asked for a recording; all where the journal
+    cannot be read.
+    """
+    if not confirm.is_readable():
+        return logins
+    return [login for login in logins if recordings_of(login)]
+
+
 def _alert(ticket: tickets.Ticket, why: str) -> None:
     journal_protocol.alert(
         message_ids.ALERT_UNSEEN,
         f"A login of {ticket.user} by {ticket.service} was to be recorded, but {why}",
-        _fields(ticket, why),
+        fields_of(ticket, why),
     )
 
 
-def _fields(ticket: tickets.Ticket, why: str) -> dict[str, str]:
+def fields_of(ticket: tickets.Ticket, why: str) -> dict[str, str]:
+    """Give the fields of an entry about a login; ``why`` says what is missing of it."""
     return {
         f"{PREFIX}LOGIN": ticket.name,
         f"{PREFIX}USER": ticket.user,

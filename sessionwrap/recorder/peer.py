@@ -50,12 +50,15 @@ def decide(peer: Peer) -> tickets.Ticket:
     """Give the hook's ticket for the caller's login, or a fresh decision where there is none:
     that has no ``start``.
 
-    Raises TicketError, OSError where NSS hangs, and HandshakeError for a uid that nobody has.
+    Raises TicketError, and HandshakeError where NSS hangs or nobody has the uid.
     """
     ticket = tickets.find(peer.pid, peer.uid)
     if ticket is not None:
         return ticket
-    account = accounts.look_up(peer.uid)
+    try:
+        account = accounts.look_up(peer.uid)
+    except OSError as error:
+        raise HandshakeError(str(error)) from error
     if account is None:
         raise HandshakeError(f"no user has the uid {peer.uid}")
     decision, policy = decisions.Rules().decide(account)

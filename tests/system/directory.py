@@ -245,7 +245,6 @@ def _set_up(host: Host) -> None:
 def _install(host: Host, package: Path) -> None:
     host.install(package)
     host.write("/etc/sessionwrap/conf.d/tests.conf", SCOPE)
-    host.run(["sessionwrap", "enroll", "alice"])
 
 
 def _ldif() -> str:

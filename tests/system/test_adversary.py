@@ -147,7 +147,7 @@ def test_the_parent_that_waits_for_a_command_holds_nothing_of_the_outer_terminal
 
 
 def test_the_parent_that_waits_for_su_is_closed_to_its_own_user(attacked: Host) -> None:
-    with login(attacked, "alice") as terminal:
+    with login(attacked, "bob") as terminal:
         become(terminal, "su - carol")
         assert command(terminal, "cat /proc/$PPID/comm") == "sessionwrap-she\r\n"
         assert command(terminal, attack("reach_recorder", "$PPID")) == "tried\r\n"
@@ -446,8 +446,9 @@ def test_another_shell_is_started_within_the_recording_only(attacked: Host) -> N
             "setsid -w sessionwrap-shell -c 'echo $((40 + 2))' </dev/null",
         ):
             assert "42" in command(terminal, line), line
-        refused = command(terminal, "chsh -s /bin/bash </dev/null; grep alice /etc/passwd")
-        assert "/usr/bin/sessionwrap-shell" in refused
+        refused = command(terminal, "chsh -s /bin/sh </dev/null; getent passwd alice")
+        assert "may not change the shell" in refused
+        assert refused.endswith(":/usr/bin/sessionwrap-shell\r\n")
         logout(terminal)
     found = ended(attacked)
     (login_,) = [entry for entry in found[-6:] if entry["messages"] and not entry["command"]][-1:]
@@ -541,9 +542,11 @@ def test_a_recording_does_not_make_the_auditors_terminal_answer(attacked: Host) 
     answers = {}
     for option in ("--raw", "--goto=end"):
         answer = f"/root/answer{option}"
-        watch = [PYTHON, f"{ATTACKS}/watch.py", answer, "sessionwrap", "play", "--goto=end", option]
+        # On a terminal between: at its end the player drops what its own terminal has answered.
+        play = f"sessionwrap play --goto=end {option} {rec}"
+        watch = [PYTHON, f"{ATTACKS}/watch.py", answer, "script", "-qec", play, "/dev/null"]
         # tmux has a terminal of its own to answer with: nobody needs to be attached.
-        attacked.run(["tmux", "-f", "/root/tmux.conf", "new-session", "-d", *watch, rec])
+        attacked.run(["tmux", "-f", "/root/tmux.conf", "new-session", "-d", *watch])
         attacked.run(["sh", "-c", f"until [ -e {answer} ]; do sleep .05; done"])
         answers[option] = attacked.run(["cat", answer]).stdout.split()
     assert len(answers["--raw"]) == 2, "tmux answers nothing at all: this test shows nothing"

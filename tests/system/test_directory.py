@@ -36,6 +36,21 @@ def test_groups_of_the_directory_decide_who_is_recorded(directory_host: Host) ->
     assert all(recording["complete"] for recording in wait_for_end(directory_host, 3))
 
 
+def test_the_overlay_records_users_of_a_directory_that_was_not_touched(
+    directory_host: Host,
+) -> None:
+    configure(directory_host)
+    for user in ("dora", "erik", "hugo", "alice", "bob"):
+        assert shell_of_login(directory_host, user).endswith("bash")
+    assert recorded_users(directory_host) == ["dora", "hugo", "alice"]
+    assert all(recording["complete"] for recording in wait_for_end(directory_host, 3))
+    shells = {
+        user: directory_host.run(["getent", "passwd", user]).stdout.strip().split(":")[-1]
+        for user in ("dora", "erik")
+    }
+    assert shells == {"dora": "/usr/bin/sessionwrap-shell", "erik": "/bin/bash"}
+
+
 def test_explain_shows_the_groups_of_the_directory(directory_host: Host) -> None:
     found = explained(directory_host, "dora")
     assert found["groups"] == ["staff", "ops"]
@@ -214,7 +229,19 @@ def test_with_sssd_stopped_local_users_are_recorded_and_nobody_gets_by(
 
 
 # SSSD may know a user and not their groups: somebody saw the name, and then the directory went
-# down. It says so to nobody. What closes that is in docs/sssd.md.
+# down. It says so to nobody, but then the user's own group has no name.
+
+
+@pytest.mark.parametrize("shell", [[], [OUR_SHELL]], ids=["overlay", "override_shell"])
+def test_who_has_groups_that_sssd_never_learned_is_recorded_in_doubt(
+    directory_host: Host, shell: list[str]
+) -> None:
+    configure(directory_host, *shell)
+    directory.stop(directory_host)
+    assert directory.is_known(directory_host, "dora")
+    assert explained(directory_host, "dora")["rule"] == "groups = (the directory does not say)"
+    assert gets_in(directory_host, "dora")
+    assert recorded_users(directory_host) == ["dora"]
 
 
 @pytest.mark.parametrize(
@@ -231,7 +258,7 @@ def test_sssds_access_check_keeps_out_users_whose_groups_it_never_learned(
     configure(directory_host, OUR_SHELL, *access)
     directory.stop(directory_host)
     assert directory.is_known(directory_host, "dora")
-    assert explained(directory_host, "dora")["groups"] == []
+    assert explained(directory_host, "dora")["groups"] == [""]
     assert not gets_in(directory_host, "dora")
     directory.start(directory_host)
     directory_host.wait_until(lambda: directory.is_known(directory_host, "nora"), timeout=60)

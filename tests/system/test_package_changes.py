@@ -314,17 +314,7 @@ def in_chroot(image: Image, package: Path, script: str) -> Image:
 
     def make(tree: Path) -> None:
         lower = ":".join(str(layer) for layer in reversed(image.trees))
-        unshare = [
-            "unshare",
-            "--mount",
-            "--pid",
-            "--fork",
-            "--kill-child",
-            "sh",
-            "-c",
-            CHROOT,
-            "sh",
-        ]
+        unshare = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
         with tempfile.TemporaryDirectory() as mountpoint:
             words = [
                 *unshare,
@@ -339,7 +329,7 @@ def in_chroot(image: Image, package: Path, script: str) -> Image:
                 script,
             ]
             done = subprocess.run(words, capture_output=True, text=True, timeout=180, check=False)
-        shutil.rmtree(f"{tree}.work")
+        shutil.rmtree(f"{tree}.work", ignore_errors=True)
         assert done.returncode == 0, done.stdout + done.stderr
 
     key = hashlib.sha256(package.read_bytes() + CHROOT.encode() + script.encode()).hexdigest()

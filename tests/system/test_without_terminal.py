@@ -83,18 +83,22 @@ def test_scp_sftp_rsync_and_git_work(host: Host) -> None:
     assert any(command.startswith("git-receive-pack") for command in commands)
 
 
-def test_a_user_out_of_scope_leaves_no_trace_but_the_hooks_ticket(host: Host) -> None:
-    script = "cat /run/sessionwrap/tickets/*; echo processes: $(pgrep -c sessionwrap)"
+def test_a_user_out_of_scope_leaves_no_trace_but_the_hooks_ticket_and_entry(host: Host) -> None:
+    script = "cat /run/sessionwrap/tickets/*; echo processes: $(ps -e -o comm= | grep sessionwrap)"
     for options in (("-tt",), ("-T",)):
         done = ssh(host, "bob", *options, script)
         assert done.returncode == 0
         output = done.stdout.decode()
         assert "record=0" in output
-        assert "processes: 1\n" in output.replace("\r", ""), "more than the recorder"
+        processes = output.rpartition("processes:")[2].split()
+        assert sorted(processes) == ["sessionwrap-use", "sessionwrapd"], "more than the services"
         assert "being recorded" not in output
     assert started(host) == []
     assert alerts(host) == []
-    assert host.run(["journalctl", "-q", "SYSLOG_IDENTIFIER=sessionwrap"]).stdout == ""
+    entries = host.wait_for_entries("SYSLOG_IDENTIFIER=sessionwrap", count=2)
+    assert [entry["SESSIONWRAP_OUTCOME"] for entry in entries] == ["out_of_scope"] * 2
+    logged = host.run(["journalctl", "-q", "-o", "cat", "SYSLOG_IDENTIFIER=sessionwrap"]).stdout
+    assert len(logged.splitlines()) == 2
     assert host.run(["ls", "/run/sessionwrap/spool"]).stdout == ""
 
 
