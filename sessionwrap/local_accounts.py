@@ -1,11 +1,15 @@
 """The files behind NSS: passwd(5), group(5), and the order of sources in nsswitch.conf(5).
 
-Text in, values out. Names that begin with + or - are NIS entries (`compat`): no users.
+Text in, values out; lines are read as glibc does (nss_files). Names that begin with + or - are NIS
+entries (`compat`): no users.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+BLANKS: Final = " \t\r\v\f"
 
 
 class Account(NamedTuple):
@@ -29,13 +33,10 @@ class Group(NamedTuple):
 
 def parse_passwd(text: str) -> dict[str, Account]:
     """Read a passwd file; lines that are none are left out, and of two of a name the first holds,
-    as for getpwnam(3).
+    as for getpwnam(3). Fields that are missing at the end are empty.
     """
     accounts: dict[str, Account] = {}
-    for line in text.split("\n"):
-        fields = line.split(":")
-        if len(fields) != 7 or not fields[0] or fields[0][0] in "+-#":
-            continue
+    for fields in _lines(text, 7):
         uid, gid = _number(fields[2]), _number(fields[3])
         if uid is not None and gid is not None:
             account = Account(fields[0], uid, gid, fields[4], fields[5], fields[6])
@@ -46,13 +47,11 @@ def parse_passwd(text: str) -> dict[str, Account]:
 def parse_group(text: str) -> list[Group]:
     """Read a group file; lines that are none are left out."""
     groups = []
-    for line in text.split("\n"):
-        fields = line.split(":")
-        if len(fields) != 4 or not fields[0] or fields[0][0] in "+-#":
-            continue
+    for fields in _lines(text, 4):
         gid = _number(fields[2])
         if gid is not None:
-            members = tuple(name for name in fields[3].split(",") if name)
+            names = [name.lstrip(BLANKS) for name in fields[3].split(",")]
+            members = tuple([name for name in names if name])
             groups.append(Group(fields[0], gid, members))
     return groups
 
@@ -66,11 +65,21 @@ def parse_sources(text: str, database: str) -> tuple[str, ...]:
             inside, sources = False, []
             for word in words:
                 inside = inside or word.startswith("[")
-                if not inside:
+                if not inside and "]" not in word:
                     sources.append(word)
                 inside = inside and not word.endswith("]")
             return tuple(sources)
     return ("files",)
+
+
+def _lines(text: str, count: int) -> Iterator[list[str]]:
+    """Give ``count`` fields of each line; the last one is the rest of it."""
+    empty = [""] * count
+    for line in text.split("\n"):
+        fields = line.split(":", count - 1)
+        fields[0] = fields[0].lstrip(BLANKS)
+        if fields[0] and fields[0][0] not in "+-#":
+            yield fields + empty[len(fields) :]
 
 
 def _number(text: str) -> int | None:

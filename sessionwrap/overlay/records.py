@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from sessionwrap import paths, scope, shells
 from sessionwrap.local_accounts import Account
 from sessionwrap.overlay import varlink
+
+PATH_MAX: Final = 4096
+"""Bytes of a path, the NUL at its end included (limits.h)."""
 
 
 def wants_launch_point(
@@ -40,17 +43,24 @@ def record(account: Account) -> dict[str, Any]:
     nss-systemd takes only what it finds in order: what could not be said there is said in the
     nearest way that can, for a record that is thrown away is a login without a recording.
     """
-    home = account.home if account.home.startswith("/") else "/"
     return {
         "userName": account.user,
         "uid": account.uid,
         "gid": account.gid,
         "realName": _text(account.gecos),
-        "homeDirectory": _text(posixpath.normpath("/" + home.lstrip("/"))),
+        "homeDirectory": _home(account.home),
         "shell": paths.LOGIN_SHELL,
         "disposition": "regular",
         "service": varlink.SERVICE,
     }
+
+
+def _home(home: str) -> str:
+    text = _text(home)  # first: what is left out may leave a path behind that is not in order
+    if not text.startswith("/"):
+        return "/"
+    path = posixpath.normpath("/" + text.lstrip("/"))
+    return path if len(path.encode()) < PATH_MAX else "/"
 
 
 def _text(text: str) -> str:

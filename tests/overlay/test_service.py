@@ -1,0 +1,475 @@
+"""The service on a real socket, over the real NSS, with a passwd and a group file of its own.
+
+The files stand in the place of the machine's for the service alone (mount namespace). Clients are
+whoever they say: the kernel takes the peer's uid when they connect.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sessionwrap import paths
+from sessionwrap.overlay import varlink
+from sessionwrap.overlay.clients import BACKLOG, MAX_CONNECTIONS_OF_USER
+from sessionwrap.overlay.service import MAX_QUESTIONS_OF_USER
+
+ROOT = Path(__file__).resolve().parents[2]
+SECONDS = 10
+PASSWD = """\
+root:x:0:0:root:/root:/bin/bash
+daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin
+alice:x:20001:20001:Alice:/home/alice:/bin/bash
+bob:x:20002:20002:Bob:/home/bob:/bin/bash
+"""  # noqa: S105 # no password
+GROUP = "root:x:0:\nwheel:x:20010:alice\nalice:x:20001:\nbob:x:20002:\n"
+LOCAL = "passwd: systemd files\ngroup: files\n"
+DIRECTORY = "passwd: systemd nosuch files\ngroup: files\n"
+"""For the service as if the files came after a directory: it asks NSS in a process of its own."""
+SCOPE = "[session_recording]\nscope = some\ngroups = wheel\n"
+MOUNT = """\
+for name in passwd group nsswitch.conf; do mount --bind "$1/$name" "/etc/$name"; done
+exec "$2" -c "$3" "$1"
+"""
+# Started by what the service's own main() does, but for systemd's socket and the change of user.
+RUN = f"""
+import os, socket, sys
+sys.path[:0] = [{str(ROOT)!r}]
+os.environ["SYSTEMD_BYPASS_USERDB"] = "io.sessionwrap.Overlay"
+from sessionwrap.overlay import service
+listener = socket.socket(socket.AF_UNIX)
+listener.bind("\\0" + sys.argv[1])
+listener.listen()
+def beat():
+    sys.stdout.write(".")
+    sys.stdout.flush()
+service.Service(listener, sys.argv[1] + "/config").run(beat)
+"""
+
+
+class Overlay:
+    """The running service, and its files in ``directory``."""
+
+    def __init__(self, directory: Path, nsswitch: str) -> None:
+        self.directory = directory
+        for name, text in (("passwd", PASSWD), ("group", GROUP), ("nsswitch.conf", nsswitch)):
+            (directory / name).write_text(text)
+        (directory / "config").mkdir()
+        self.write_rules(SCOPE)
+        argv = ["unshare", "--mount", "--propagation=private", "sh", "-ec", MOUNT, "sh"]
+        self.process = subprocess.Popen(
+            [*argv, str(directory), sys.executable, RUN], stdout=subprocess.PIPE
+        )
+        self.wait_for_beat()
+
+    def write_rules(self, text: str) -> None:
+        (self.directory / "config/sessionwrap.conf").write_text(text)
+
+    def wait_for_beat(self) -> None:
+        """Wait until the loop has turned for a second, or has begun."""
+        assert self.process.stdout
+        assert select.select([self.process.stdout], [], [], SECONDS)[0], "the service hangs"
+        assert os.read(self.process.stdout.fileno(), 1000), "the service has ended"
+
+    def connect(self, by: int = 20002) -> Client:
+        return Client(str(self.directory), by)
+
+    def ask(self, by: int = 20002, **parameters: Any) -> dict[str, Any]:
+        """Ask for one record on a connection of its own; give the whole answer."""
+        with self.connect(by) as client:
+            client.call(**parameters)
+            return client.answer()
+
+    def shell(self, user: str, by: int = 20002) -> str | None:
+        """Give the shell of a user's record; None where there is no record."""
+        answer = self.ask(by, userName=user)
+        if answer.get("error") == "io.systemd.UserDatabase.NoRecordFound":
+            return None
+        return str(answer["parameters"]["record"]["shell"])
+
+    def is_sure(self, user: str, since: float) -> bool:
+        with self.connect(0) as client:
+            client.call(varlink.IS_SURE, service=None, userName=user, since=since)
+            return bool(client.answer()["parameters"]["sure"])
+
+    def children(self) -> list[int]:
+        pid = self.process.pid
+        text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+        return [int(child) for child in text.split()]
+
+    def resident(self) -> int:
+        """Give its memory in bytes."""
+        pages = Path(f"/proc/{self.process.pid}/statm").read_text(encoding="ascii").split()[1]
+        return int(pages) * os.sysconf("SC_PAGESIZE")
+
+    def hang_directory(self) -> int:
+        """Have the one process that asks NSS stop; the next question waits for it."""
+        self.ask(userName="nobody-yet")
+        (child,) = self.children()
+        os.kill(child, signal.SIGSTOP)
+        return child
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        assert self.process.stdout
+        self.process.stdout.close()
+
+
+class Client:
+    """A connection of a user."""
+
+    def __init__(self, name: str, uid: int) -> None:
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(SECONDS)
+        self._data = b""
+        os.seteuid(uid)
+        try:
+            self.socket.connect("\0" + name)
+        finally:
+            os.seteuid(0)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+    def call(
+        self, method: str = varlink.GET_USER, *, oneway: bool = False, **parameters: Any
+    ) -> None:
+        said = {"service": varlink.SERVICE} | parameters
+        call = {"method": method, "parameters": said, "oneway": oneway}
+        self.socket.sendall(json.dumps(call).encode() + b"\0")
+
+    def answer(self) -> dict[str, Any]:
+        while b"\0" not in self._data:
+            part = self.socket.recv(65536)
+            assert part, "dropped"
+            self._data += part
+        frame, _, self._data = self._data.partition(b"\0")
+        answer = json.loads(frame)
+        assert isinstance(answer, dict)
+        return answer
+
+    def is_dropped(self) -> bool:
+        """Wait until the service closes the connection; False where an answer comes instead."""
+        try:
+            return not self.socket.recv(1)
+        except ConnectionError:
+            return True
+
+    def is_waiting(self) -> bool:
+        """Tell whether neither an answer nor the end has come."""
+        return not select.select([self.socket], [], [], 0)[0]
+
+
+@pytest.fixture
+def overlay(tmp_path: Path) -> Iterator[Overlay]:
+    running = Overlay(tmp_path, LOCAL)
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def over_directory(tmp_path: Path) -> Iterator[Overlay]:
+    running = Overlay(tmp_path, DIRECTORY)
+    yield running
+    running.close()
+
+
+def now() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+@pytest.mark.parametrize("nsswitch", [LOCAL, DIRECTORY])
+def test_users_in_scope_get_the_login_shell_and_all_others_no_record(
+    tmp_path: Path, nsswitch: str
+) -> None:
+    overlay = Overlay(tmp_path, nsswitch)
+    try:
+        answer = overlay.ask(userName="alice")
+        assert answer["parameters"]["record"]["shell"] == paths.LOGIN_SHELL
+        assert answer["parameters"]["record"]["homeDirectory"] == "/home/alice"
+        assert overlay.ask(uid=20001) == answer
+        for nobody in ("bob", "root", "daemon", "no-such-user"):
+            assert overlay.shell(nobody) is None
+        for number in (0, 1, 20002, 4242):
+            assert "error" in overlay.ask(uid=number)
+        assert "error" in overlay.ask()  # all users
+    finally:
+        overlay.close()
+
+
+@pytest.mark.parametrize("nsswitch", [LOCAL, DIRECTORY])
+def test_a_change_of_rules_or_files_holds_at_once(tmp_path: Path, nsswitch: str) -> None:
+    overlay = Overlay(tmp_path, nsswitch)
+    try:
+        assert overlay.shell("bob") is None
+        (tmp_path / "group").write_text(GROUP.replace("wheel:x:20010:", "wheel:x:20010:bob,"))
+        assert overlay.shell("bob") == paths.LOGIN_SHELL
+        overlay.write_rules(SCOPE.replace("wheel", "ops"))
+        assert overlay.shell("bob") is None
+        assert overlay.shell("alice") is None
+        overlay.write_rules("[session_recording]\nscope = sum\n")  # a mistake
+        assert overlay.shell("alice") == overlay.shell("bob") == paths.LOGIN_SHELL
+        assert overlay.shell("root") is None
+        overlay.write_rules("[session_recording]\nscope = none\n")
+        assert overlay.shell("alice") is None
+        overlay.write_rules(SCOPE)
+        (tmp_path / "passwd").write_text(PASSWD + "alan:x:20003:20010::/:/bin/sh\n")
+        assert overlay.shell("alan") == paths.LOGIN_SHELL  # by the primary group
+    finally:
+        overlay.close()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"garbage\0", b"\0", b'{"method": 1}\0', b"[" * 5000 + b"\0", b"\xff" * 20000],
+    ids=["words", "nothing", "no name", "deep", "endless"],
+)
+def test_who_sends_what_is_no_call_is_dropped_and_nobody_else(
+    overlay: Overlay, data: bytes
+) -> None:
+    with overlay.connect() as good, overlay.connect() as bad:
+        bad.socket.sendall(data)
+        assert bad.is_dropped()
+        good.call(userName="alice")
+        assert "parameters" in good.answer()
+
+
+@pytest.mark.parametrize(
+    ("method", "parameters", "error"),
+    [
+        (varlink.GET_USER, {"uid": -1}, "org.varlink.service.InvalidParameter"),
+        (varlink.GET_USER, {"service": "other"}, "org.varlink.service.InvalidParameter"),
+        (varlink.NOTHING_HERE[0], {}, "io.systemd.UserDatabase.NoRecordFound"),
+        (varlink.NOTHING_HERE[1], {}, "io.systemd.UserDatabase.NoRecordFound"),
+        ("org.varlink.service.GetInfo", {}, "org.varlink.service.MethodNotFound"),
+    ],
+)
+def test_what_cannot_be_answered_gets_a_named_error(
+    overlay: Overlay, method: str, parameters: dict[str, Any], error: str
+) -> None:
+    with overlay.connect() as client:
+        client.call(method, **parameters)
+        assert client.answer()["error"] == error
+
+
+def test_calls_on_one_connection_are_answered_in_their_order(over_directory: Overlay) -> None:
+    with over_directory.connect() as client:
+        client.call(userName="no-such-user")  # the directory is asked
+        client.call(userName="root")  # known at once
+        client.call(userName="alice")
+        assert "error" in client.answer()
+        assert "error" in client.answer()
+        assert client.answer()["parameters"]["record"]["userName"] == "alice"
+
+
+def test_a_call_that_wants_no_answer_gets_none(overlay: Overlay) -> None:
+    with overlay.connect() as client:
+        client.call(oneway=True, userName="alice")
+        client.call(userName="bob")
+        assert "error" in client.answer()
+        assert client.is_waiting()
+
+
+def test_a_call_that_comes_in_pieces_is_answered(overlay: Overlay) -> None:
+    with overlay.connect() as client:
+        call = {"method": varlink.GET_USER}
+        data = json.dumps({**call, "parameters": {"service": varlink.SERVICE, "uid": 20001}})
+        for character in data:
+            client.socket.sendall(character.encode())
+        overlay.wait_for_beat()
+        assert client.is_waiting()
+        client.socket.sendall(b"\0")
+        assert "parameters" in client.answer()
+
+
+def test_only_root_may_ask_whether_a_login_is_sure(overlay: Overlay) -> None:
+    with overlay.connect(20001) as client:
+        client.call(varlink.IS_SURE, userName="alice", since=now())
+        assert client.answer()["error"] == "org.varlink.service.MethodNotFound"
+    assert overlay.is_sure("alice", now())
+
+
+def test_a_login_program_that_was_told_nothing_is_not_sure(overlay: Overlay) -> None:
+    began = now()
+    assert overlay.shell("bob", by=0) is None
+    assert not overlay.is_sure("bob", began)
+    assert overlay.is_sure("alice", began)
+    assert overlay.is_sure("bob", now())
+
+
+def test_what_users_are_told_makes_no_login_unsure(overlay: Overlay) -> None:
+    began = now()
+    assert overlay.shell("bob", by=20002) is None
+    assert overlay.is_sure("bob", began)
+
+
+def test_who_logged_in_while_the_scope_was_none_is_not_sure(overlay: Overlay) -> None:
+    overlay.write_rules("[session_recording]\nscope = none\n")
+    began = now()
+    assert overlay.shell("alice", by=0) is None
+    overlay.write_rules(SCOPE)
+    assert overlay.shell("alice") == paths.LOGIN_SHELL
+    assert not overlay.is_sure("alice", began)
+
+
+def test_after_more_connections_than_can_wait_nobody_from_before_is_sure(
+    overlay: Overlay,
+) -> None:
+    began = now()
+    overlay.process.send_signal(signal.SIGSTOP)
+    refused = False
+    for _ in range(BACKLOG + 2):
+        with socket.socket(socket.AF_UNIX) as one:
+            one.setblocking(False)
+            try:
+                one.connect(f"\0{overlay.directory}")
+            except BlockingIOError:
+                refused = True
+    overlay.process.send_signal(signal.SIGCONT)
+    assert refused
+    assert not overlay.is_sure("alice", began)
+    overlay.wait_for_beat()
+    assert overlay.is_sure("alice", now())
+
+
+def test_a_user_has_a_bounded_number_of_connections_and_root_is_not_bounded(
+    overlay: Overlay,
+) -> None:
+    with contextlib.ExitStack() as stack:
+        for _ in range(MAX_CONNECTIONS_OF_USER):
+            stack.enter_context(overlay.connect(20001))
+        assert stack.enter_context(overlay.connect(20001)).is_dropped()
+        assert overlay.shell("alice", by=20002) == paths.LOGIN_SHELL
+        for _ in range(MAX_CONNECTIONS_OF_USER + 2):
+            client = stack.enter_context(overlay.connect(0))
+        client.call(userName="alice")
+        assert "parameters" in client.answer()
+    overlay.wait_for_beat()
+    assert overlay.shell("alice", by=20001) == paths.LOGIN_SHELL  # they are gone
+
+
+def test_who_sends_and_does_not_read_is_dropped_and_takes_no_memory(overlay: Overlay) -> None:
+    overlay.shell("alice")
+    before = overlay.resident()
+    calls = b'{"method":"x"}\0' * 10_000
+    with overlay.connect() as client, contextlib.suppress(ConnectionError):
+        while True:
+            client.socket.sendall(calls)
+    assert overlay.shell("alice") == paths.LOGIN_SHELL
+    assert overlay.resident() - before < 4 << 20
+
+
+def test_who_sends_without_end_takes_no_more_than_their_turn(overlay: Overlay) -> None:
+    calls = b'{"method":"x"}\0' * 10_000
+    with contextlib.ExitStack() as stack:
+        for _ in range(20):
+            client = stack.enter_context(overlay.connect(20001))
+            client.socket.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                client.socket.send(calls)
+        for _ in range(20):
+            began = time.monotonic()
+            assert overlay.shell("alice") == paths.LOGIN_SHELL
+            assert time.monotonic() - began < 0.5
+
+
+def test_users_of_a_hanging_directory_wait_and_nobody_else(over_directory: Overlay) -> None:
+    overlay = over_directory
+    child = overlay.hang_directory()
+    with overlay.connect(0) as waiting:
+        waiting.call(userName="bob")
+        assert overlay.shell("alice") == paths.LOGIN_SHELL  # by another process
+        assert waiting.is_waiting()
+        os.kill(child, signal.SIGCONT)
+        assert "error" in waiting.answer()
+
+
+def test_a_hanging_directory_is_not_waited_for_longer_than_the_limit(
+    over_directory: Overlay,
+) -> None:
+    overlay = over_directory
+    overlay.hang_directory()
+    began = now()
+    assert overlay.shell("alice", by=0) is None
+    assert 3.5 < now() - began < 6
+    assert not overlay.is_sure("alice", began)
+
+
+def test_a_lookup_by_uid_that_the_directory_did_not_answer_leaves_nobody_sure(
+    over_directory: Overlay,
+) -> None:
+    overlay = over_directory
+    child = overlay.hang_directory()
+    began = now()
+    with overlay.connect(0) as client:
+        client.call(uid=20001)
+        overlay.wait_for_beat()
+        os.kill(child, signal.SIGKILL)
+        assert "error" in client.answer()
+    assert not overlay.is_sure("alice", began)
+
+
+def test_a_local_user_is_recorded_in_doubt_when_the_directory_is_late(tmp_path: Path) -> None:
+    overlay = Overlay(tmp_path, "passwd: systemd files nosuch\ngroup: files nosuch\n")
+    try:
+        overlay.hang_directory()
+        began = now()
+        assert overlay.shell("bob") == paths.LOGIN_SHELL
+        assert 0.8 < now() - began < 3
+        began = now()
+        assert overlay.shell("bob") == paths.LOGIN_SHELL  # late for one: nobody waits
+        assert now() - began < 0.5
+    finally:
+        overlay.close()
+
+
+def test_a_user_cannot_keep_all_processes_busy(over_directory: Overlay) -> None:
+    overlay = over_directory
+    with contextlib.ExitStack() as stack:
+        for number in range(MAX_QUESTIONS_OF_USER):
+            stopped = overlay.children()
+            client = stack.enter_context(overlay.connect(20001))
+            client.call(userName=f"starts-{number}")
+            client.answer()
+            for child in set(overlay.children()) - set(stopped):
+                os.kill(child, signal.SIGSTOP)
+            stack.enter_context(overlay.connect(20001)).call(userName=f"hangs-{number}")
+            overlay.wait_for_beat()
+        began = now()
+        assert overlay.shell("alice", by=20001) is None  # no question left to ask
+        assert now() - began < 0.5
+        assert overlay.shell("alice", by=0) == paths.LOGIN_SHELL
+
+
+def test_many_questions_that_wait_for_one_answer_take_no_memory(over_directory: Overlay) -> None:
+    overlay = over_directory
+    child = overlay.hang_directory()
+    before = overlay.resident()
+    question = {"method": varlink.GET_USER}
+    data = json.dumps({**question, "parameters": {"service": varlink.SERVICE, "uid": 20001}})
+    with overlay.connect() as client:
+        client.socket.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                client.socket.send(data.encode() + b"\0")
+        overlay.wait_for_beat()
+        assert overlay.resident() - before < 2 << 20
+        os.kill(child, signal.SIGCONT)
+        client.socket.settimeout(SECONDS)
+        assert "parameters" in client.answer()
