@@ -1,0 +1,194 @@
+"""The overlay over NSS: who gets the login shell by it, and that none of its traps is open."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from host import Host
+from images import Image
+
+from tests.system import directory, ways
+from tests.system.helpers import (
+    PROMPT,
+    alerts,
+    command,
+    gets_in,
+    login,
+    logout,
+    recordings,
+    ssh,
+)
+
+OURS = "/usr/bin/sessionwrap-shell"
+RULES = "/etc/sessionwrap/conf.d/tests.conf"
+SERVICE = "sessionwrap-userdb.service"
+
+
+def shell(host: Host, user: str) -> str:
+    """Give the shell that NSS says a user has."""
+    return host.run(["getent", "passwd", user]).stdout.rstrip("\n").rpartition(":")[2]
+
+
+def rules(host: Host, *lines: str) -> None:
+    host.write(RULES, "".join(f"{line}\n" for line in ("[session_recording]", *lines)))
+
+
+def test_only_who_is_in_scope_has_the_login_shell_and_all_else_is_what_it_was(host: Host) -> None:
+    entries = dict(
+        (line.partition(":")[0], line) for line in host.run(["cat", "/etc/passwd"]).stdout.split("\n")
+    )
+    assert entries["alice"].endswith("::/home/alice:/bin/bash")
+    for user, expected in (("alice", OURS), ("carol", OURS), ("bob", "/bin/bash")):
+        name, password, *rest, _ = entries[user].split(":")
+        line = ":".join([name, password, *rest, expected])
+        number = rest[0]
+        assert host.run(["getent", "passwd", user]).stdout == line + "\n"
+        assert host.run(["getent", "passwd", number]).stdout == line + "\n"
+
+
+def test_system_accounts_are_never_answered_for_by_whatever_rule(host: Host) -> None:
+    rules(host, "scope = all", "users = root, daemon, www-data")
+    lines = host.run(["cat", "/etc/passwd"]).stdout.splitlines()
+    system = [line for line in lines if not 1000 <= int(line.split(":")[2]) < 65534]
+    assert len(system) > 15
+    for line in system:
+        user, _, number, *_ = line.split(":")
+        for key in (user, number):
+            found = host.run(["userdbctl", "--with-nss=no", "-j", "user", key], check=False).stdout
+            assert "io.sessionwrap.Overlay" not in found
+        if user not in ("root", "nobody"):  # systemd's own records
+            assert host.run(["getent", "passwd", user]).stdout == line + "\n"
+    assert shell(host, "bob") == OURS
+
+
+def test_the_list_of_all_users_has_each_once(host: Host) -> None:
+    lines = host.run(["getent", "passwd"]).stdout.splitlines()
+    names = [line.partition(":")[0] for line in lines]
+    local = host.run(["cut", "-d:", "-f1", "/etc/passwd"]).stdout.split()
+    assert sorted(names) == sorted(local)
+
+
+def test_a_change_of_groups_rules_and_accounts_holds_at_once(host: Host) -> None:
+    for add, expected in (("--delete", "/bin/bash"), ("--add", OURS)):
+        host.run(["gpasswd", add, "alice", "wheel"])
+        assert shell(host, "alice") == expected
+    rules(host, "scope = some", "users = bob")
+    assert (shell(host, "alice"), shell(host, "bob")) == ("/bin/bash", OURS)
+    host.write("/etc/sessionwrap/conf.d/zz.conf", "[session_recording]\nscope = none\n")
+    assert shell(host, "bob") == "/bin/bash"
+    host.run(["rm", "/etc/sessionwrap/conf.d/zz.conf"])
+    assert shell(host, "bob") == OURS
+    host.run(["usermod", "--home", "/srv", "bob"])
+    assert host.run(["getent", "passwd", "bob"]).stdout.endswith(f":/srv:{OURS}\n")
+    host.run(["useradd", "--groups=wheel", "dave"])
+    rules(host, "scope = some", "groups = wheel")
+    assert shell(host, "dave") == OURS
+    host.run(["userdel", "dave"])
+    assert host.run(["getent", "passwd", "dave"], check=False).returncode == 2
+
+
+def test_who_leaves_the_group_is_not_recorded_at_the_next_login(host: Host) -> None:
+    host.run(["gpasswd", "--delete", "alice", "wheel"])
+    with login(host, "alice") as terminal:
+        assert ways.facts(terminal).ours == 0
+        logout(terminal)
+    host.run(["gpasswd", "--add", "alice", "wheel"])
+    with login(host, "alice") as terminal:
+        logout(terminal)
+    (recording,) = ways.settled(host, 1)
+    assert [entry[2] for entry in ways.login_entries(host)] == ["out_of_scope", "recorded"]
+    assert recording["user"] == "alice"
+    assert alerts(host) == []
+
+
+def test_a_shell_that_only_has_the_name_of_no_login_is_a_shell(host: Host) -> None:
+    host.run(["install", "-o", "alice", "/bin/bash", "/home/alice/nologin"])
+    host.run(["usermod", "--shell", "/home/alice/nologin", "alice"])
+    assert shell(host, "alice") == OURS
+    with login(host, "alice") as terminal:
+        assert command(terminal, "echo $0") == "-nologin\r\n"
+        logout(terminal)
+    (recording,) = ways.settled(host, 1)
+    assert recording["user"] == "alice"
+    host.run(["usermod", "--shell", "/usr/sbin/nologin", "alice"])
+    assert shell(host, "alice") == "/usr/sbin/nologin"
+    assert not gets_in(host, "alice")
+    assert alerts(host) == []
+
+
+@pytest.mark.parametrize("variable", ["SYSTEMD_BYPASS_USERDB=1", "SYSTEMD_ONLY_USERDB=io.x"])
+@pytest.mark.parametrize("line", ["su - alice", "sudo -iu alice", "sudo --login -u alice id"])
+def test_a_caller_whose_variables_pass_the_overlay_over_is_refused(
+    host: Host, variable: str, line: str
+) -> None:
+    ways.prepare(host, "alice")
+    with login(host, "bob") as terminal:
+        terminal.sendline(f"{variable} {line}")
+        if line.startswith("su "):
+            terminal.expect_exact("Password: ")
+            terminal.sendline(ways.PASSWORD)
+        terminal.expect_exact(PROMPT)
+        assert "must be recorded" in (terminal.before or "")
+        assert "uid=1000" not in (terminal.before or "")
+        assert command(terminal, "id -un") == "bob\r\n"
+        logout(terminal)
+    (alert,) = alerts(host)
+    assert alert.startswith("A login of alice by su")
+    assert "was refused" in alert
+    assert recordings(host) == []
+
+
+def test_a_service_that_hangs_delays_logins_by_seconds_and_lets_nobody_through(host: Host) -> None:
+    host.run(["systemctl", "kill", "--signal=STOP", SERVICE])
+    began = time.monotonic()
+    assert gets_in(host, "bob")
+    assert time.monotonic() - began < 6
+    host.run(["systemctl", "kill", "--signal=STOP", SERVICE])
+    began = time.monotonic()
+    assert host.run(["getent", "passwd", "alice"]).stdout
+    assert time.monotonic() - began < 6
+    host.run(["systemctl", "kill", "--signal=STOP", SERVICE])
+    began = time.monotonic()
+    done = ssh(host, "alice", "-tt", "echo got in")
+    assert time.monotonic() - began < 8
+    if b"got in" in done.stdout:
+        (recording,) = ways.settled(host, 1)
+        assert recording["user"] == "alice"
+    else:
+        assert b"must be recorded" in done.stdout
+        assert recordings(host) == []
+    assert gets_in(host, "alice"), "all is well once it is back"
+
+
+def test_no_question_of_the_service_comes_back_to_it(directory_host: Host) -> None:
+    host = directory_host
+    directory.configure(host)
+    host.run(["getent", "passwd", "dora"])  # now it has a process that asks
+    trace = "strace -qqf -e trace=connect -o /root/trace $(pgrep -u sessionwrap-userdb | sed s/^/-p/)"
+    host.run(["systemd-run", "-q", "--unit=trace", "sh", "-c", trace])
+    host.wait_until(lambda: host.run(["test", "-e", "/root/trace"], check=False).returncode == 0)
+
+    def asked() -> str:
+        host.run(["getent", "passwd", "erik"])
+        return host.run(["grep", "-c", "sss/pipes", "/root/trace"], check=False).stdout.strip("0\n")
+
+    host.wait_until(asked, timeout=20)
+    assert "io.sessionwrap.Overlay" not in host.run(["cat", "/root/trace"]).stdout
+    assert shell(host, "dora") == OURS
+    assert shell(host, "erik") == "/bin/bash"
+
+
+def test_the_image_boots_with_the_overlay_in_place_and_a_unit_that_needs_a_user(
+    installed_image: Image,
+) -> None:
+    socket = "[Socket]\nListenStream=/run/alice.sock\nSocketUser=alice\nAccept=yes\n"
+    unit = "[Unit]\nBefore=sysinit.target\nDefaultDependencies=no\n"
+    service = "[Service]\nUser=alice\nExecStart=id\n[Install]\nWantedBy=multi-user.target\n"
+    with Host(installed_image) as host:
+        host.write("/etc/systemd/system/alice.socket", f"{unit}{socket}[Install]\nWantedBy=sysinit.target\n")
+        host.write("/etc/systemd/system/alice@.service", service)
+        host.write("/etc/systemd/system/early.service", service)
+        host.run(["systemctl", "enable", "alice.socket", "early.service"])
+        host.run(["systemctl", "reboot", "--no-block"])
