@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import inspect
 import time
 
+import host as hosts
+import pexpect
 import pytest
 from host import Host
 from images import Image
@@ -17,6 +19,7 @@ from tests.system.helpers import (
     gets_in,
     login,
     logout,
+    played,
     recordings,
     ssh,
 )
@@ -36,9 +39,8 @@ def rules(host: Host, *lines: str) -> None:
 
 
 def test_only_who_is_in_scope_has_the_login_shell_and_all_else_is_what_it_was(host: Host) -> None:
-    entries = dict(
-        (line.partition(":")[0], line) for line in host.run(["cat", "/etc/passwd"]).stdout.split("\n")
-    )
+    lines = host.run(["cat", "/etc/passwd"]).stdout.splitlines()
+    entries = {line.partition(":")[0]: line for line in lines}
     assert entries["alice"].endswith("::/home/alice:/bin/bash")
     for user, expected in (("alice", OURS), ("carol", OURS), ("bob", "/bin/bash")):
         name, password, *rest, _ = entries[user].split(":")
@@ -166,29 +168,129 @@ def test_no_question_of_the_service_comes_back_to_it(directory_host: Host) -> No
     host = directory_host
     directory.configure(host)
     host.run(["getent", "passwd", "dora"])  # now it has a process that asks
-    trace = "strace -qqf -e trace=connect -o /root/trace $(pgrep -u sessionwrap-userdb | sed s/^/-p/)"
-    host.run(["systemd-run", "-q", "--unit=trace", "sh", "-c", trace])
-    host.wait_until(lambda: host.run(["test", "-e", "/root/trace"], check=False).returncode == 0)
-
-    def asked() -> str:
-        host.run(["getent", "passwd", "erik"])
-        return host.run(["grep", "-c", "sss/pipes", "/root/trace"], check=False).stdout.strip("0\n")
-
-    host.wait_until(asked, timeout=20)
-    assert "io.sessionwrap.Overlay" not in host.run(["cat", "/root/trace"]).stdout
+    traced = "-e trace=connect,recvfrom -o /root/trace $(pgrep -u sessionwrap-userdb | sed s/^/-p/)"
+    host.run(["systemd-run", "-q", "--unit=trace", "sh", "-c", f"exec strace -f {traced}"])
+    host.wait_until(lambda: "attached" in host.run(["journalctl", "-q", "-u", "trace"]).stdout)
+    assert shell(host, "erik") == "/bin/bash"
+    host.run(["systemctl", "stop", "trace"])
+    trace = host.run(["cat", "/root/trace"]).stdout
+    assert '"\\"erik\\""' in trace, "no process was asked for erik"
+    assert "io.sessionwrap.Overlay" not in trace
+    assert "io.systemd.Multiplexer" not in trace  # which would ask us
     assert shell(host, "dora") == OURS
     assert shell(host, "erik") == "/bin/bash"
 
 
-def test_the_image_boots_with_the_overlay_in_place_and_a_unit_that_needs_a_user(
+def test_a_host_boots_with_the_overlay_and_units_that_need_a_recorded_user_early(
     installed_image: Image,
 ) -> None:
-    socket = "[Socket]\nListenStream=/run/alice.sock\nSocketUser=alice\nAccept=yes\n"
-    unit = "[Unit]\nBefore=sysinit.target\nDefaultDependencies=no\n"
-    service = "[Service]\nUser=alice\nExecStart=id\n[Install]\nWantedBy=multi-user.target\n"
-    with Host(installed_image) as host:
-        host.write("/etc/systemd/system/alice.socket", f"{unit}{socket}[Install]\nWantedBy=sysinit.target\n")
-        host.write("/etc/systemd/system/alice@.service", service)
-        host.write("/etc/systemd/system/early.service", service)
+    early = "[Unit]\nDefaultDependencies=no\nBefore=sysinit.target\n"
+    socket = "[Socket]\nListenStream=/run/alice.sock\nSocketUser=alice\n"
+    job = "[Service]\nType=oneshot\nRemainAfterExit=yes\nUser=alice\nExecStart=id\n"
+    install = "[Install]\nWantedBy=sysinit.target\n"
+
+    def setup(host: Host) -> None:
+        units = "/etc/systemd/system"
+        host.write(f"{units}/alice.socket", f"{early}{socket}{install}")
+        host.write(f"{units}/alice.service", job)
+        host.write(f"{units}/early.service", f"{early}{job}{install}")
         host.run(["systemctl", "enable", "alice.socket", "early.service"])
-        host.run(["systemctl", "reboot", "--no-block"])
+
+    def booted(image: Image) -> float:
+        """Boot an image; give the seconds that systemd took to start everything."""
+        with Host(image) as host:
+            host.wait_until(
+                lambda: (
+                    host.run(["systemctl", "is-system-running"], check=False).stdout != "starting\n"
+                )
+            )
+            state = host.run(["systemctl", "is-system-running"], check=False).stdout
+            assert state == "running\n", host.run(["systemctl", "--failed"]).stdout
+            names = ["UserspaceTimestampMonotonic", "FinishTimestampMonotonic"]
+            shown = host.run(["systemctl", "show", "--value", *(f"-p{name}" for name in names)])
+            begun, finished = sorted(int(line) for line in shown.stdout.split())
+            for unit in ("alice.socket", "early.service"):
+                if image is not installed_image:
+                    assert host.run(["systemctl", "is-active", unit]).stdout == "active\n"
+                    assert host.run(["stat", "-c", "%U", "/run/alice.sock"]).stdout == "alice\n"
+            return (finished - begun) / 1e6
+
+    with_units = hosts.prepared(installed_image, "early", inspect.getsource(setup), setup)
+    plain = booted(installed_image)
+    assert booted(with_units) < plain + 2
+
+
+def test_root_is_recorded_by_name_only_over_ssh_and_at_the_console(host: Host) -> None:
+    ways.prepare(host, "root")
+    host.run(["usermod", "-aG", "wheel", "root"])
+    rules(host, "scope = all")
+    for _ in range(2):
+        with login(host, "root") as terminal:
+            assert ways.facts(terminal).ours == 0
+            logout(terminal)
+        assert recordings(host) == []
+        rules(host, "scope = some", "groups = wheel, root")
+    assert alerts(host) == []
+    host.run(["sessionwrap", "enroll", "root"])
+    rules(host, "scope = some", "users = root")
+    with login(host, "root") as terminal:
+        found = ways.facts(terminal)
+        assert (found.name, found.shell, found.login_shell) == ("-bash", "/bin/bash", "yes")
+        assert logout(terminal, 3) == 3
+    with ways.on_console(host, "root") as terminal:
+        command(terminal, "echo at the console")
+        ways.leave(terminal)
+    recorded = ways.settled(host, 2)
+    assert [(one["user"], one["service"]) for one in recorded] == [
+        ("root", "sshd"),
+        ("root", "login"),
+    ]
+    assert b"at the console\r\n" in played(host, recorded[1]["rec"])
+    assert alerts(host) == []
+
+
+def test_root_gets_in_with_an_alert_when_nothing_of_ours_runs(host: Host) -> None:
+    ways.prepare(host, "root")
+    host.run(["sessionwrap", "enroll", "root"])
+    rules(host, "scope = some", "users = root")
+    units = ["sessionwrapd.socket", "sessionwrapd.service", "sessionwrap-userdb.socket", SERVICE]
+    host.run(["systemctl", "stop", *units])
+    with login(host, "root") as terminal:
+        assert command(terminal, "echo $0") == "-bash\r\n"
+        logout(terminal)
+    with ways.on_console(host, "root") as terminal:
+        assert command(terminal, "echo $0") == "-bash\r\n"
+        ways.leave(terminal)
+    assert any("A login of root by sshd goes on unrecorded" in line for line in alerts(host))
+    assert any("A login of root by login goes on unrecorded" in line for line in alerts(host))
+    assert recordings(host) == []
+
+
+def test_root_has_the_shell_of_before_once_no_longer_enrolled(host: Host) -> None:
+    ways.prepare(host, "root")
+    line = host.run(["grep", "^root:", "/etc/passwd"]).stdout
+    host.run(["sessionwrap", "enroll", "root"])
+    host.run(["sessionwrap", "unenroll", "root"])
+    assert host.run(["grep", "^root:", "/etc/passwd"]).stdout == line
+    with login(host, "root") as terminal:
+        assert command(terminal, "echo $0 $SHELL") == "-bash /bin/bash\r\n"
+        logout(terminal)
+    assert recordings(host) == []
+
+
+def test_the_rescue_shell_starts_where_our_login_shell_cannot_and_mends_root(host: Host) -> None:
+    ways.prepare(host, "root")
+    host.run(["sessionwrap", "enroll", "root"])
+    host.run(["mv", OURS, "/root/away"])
+    argv = host.command(["script", "-qec", "sulogin --force", "/dev/null"])
+    with pexpect.spawn(argv[0], argv[1:], timeout=30, encoding="utf-8") as terminal:
+        terminal.expect_exact("password")
+        terminal.sendline(ways.PASSWORD)
+        terminal.expect_exact("# ")
+        terminal.sendline("usermod -s /bin/bash root; echo mended $?")
+        terminal.expect_exact("mended 0")
+        terminal.sendline("exit")
+        terminal.expect(pexpect.EOF)
+    with login(host, "root") as terminal:
+        assert command(terminal, "echo $0") == "-bash\r\n"
+        logout(terminal)
