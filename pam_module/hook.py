@@ -28,6 +28,7 @@ from sessionwrap import (
     scope,
     shells,
     tickets,
+    unheard,
 )
 from sessionwrap.errors import LoginRefused, SessionwrapError
 
@@ -65,8 +66,8 @@ def main() -> None:
     items = Items(os.environ, os.getppid())
     try:
         if items.type == "open_session" and items.service not in WITHOUT_TERMINAL:
+            _tidy()
             open_session(items)
-            tickets.sweep()
     except LoginRefused as refusal:
         print(f"sessionwrap: {refusal}", flush=True)
         status = PAM_SESSION_ERR
@@ -76,6 +77,16 @@ def main() -> None:
         status = PAM_SUCCESS
     # Straight out: nothing to clean up, and the interpreter's own end costs milliseconds.
     os._exit(status)
+
+
+def _tidy() -> None:
+    """Do what earlier logins have left over."""
+    try:
+        unheard.send()
+        tickets.sweep()
+    except OSError as error:
+        # Nothing of this login's: a later one does it.
+        print(f"sessionwrap: {error}", file=sys.stderr, flush=True)
 
 
 def open_session(items: Items) -> None:
@@ -91,7 +102,7 @@ def open_session(items: Items) -> None:
     try:
         account = accounts.look_up(items.user)
     except OSError as error:
-        _pass_unknown(items, rules.policy_of_name(items.user), str(error))
+        _pass_unknown(items, *rules.decide_unknown(items.user), str(error))
         return
     if account is None:
         raise LoginRefused(f"there is no user {items.user!r}")
@@ -108,30 +119,31 @@ def open_session(items: Items) -> None:
     else:
         problem = problem or why_not(account, ticket)
         outcome = _outcome(ticket, problem)
-    journal_protocol.log(login_entry.fields(ticket, outcome, problem))
+    _log(login_entry.fields(ticket, outcome, problem))
     if outcome == login_entry.REFUSED:
         raise LoginRefused(
             f"this login must be recorded, but {problem}. Please tell an administrator."
         )
 
 
-def _pass_unknown(items: Items, policy: str, problem: str) -> None:
+def _pass_unknown(items: Items, decision: scope.Decision, policy: str, problem: str) -> None:
     """Let a user pass of whom nothing but the name is known, if the policy lets them."""
+    if not decision.record:
+        return
     what = "was refused" if policy == scope.STRICT else "goes on, as the failure policy says"
-    journal_protocol.alert_not_recorded(
-        f"A login of {items.user} by {items.service} {what}: {problem}", items.user, items.service
-    )
+    text = f"A login of {items.user} by {items.service} {what}: {problem}"
+    _log(journal_protocol.not_recorded_fields(text, items.user, items.service))
     if policy == scope.STRICT:
         raise LoginRefused(f"{problem}. Please tell an administrator.")
 
 
 def _alert_mistake(items: Items, mistake: str) -> None:
-    journal_protocol.alert(
-        message_ids.ALERT_CONFIG,
+    text = (
         f"{mistake}. Until this is mended everybody is recorded but root and system accounts. "
-        f"This was the login of {items.user}",
-        {"SESSIONWRAP_USER": items.user, "SESSIONWRAP_SERVICE": items.service},
+        f"This was the login of {items.user}"
     )
+    fields = {"SESSIONWRAP_USER": items.user, "SESSIONWRAP_SERVICE": items.service}
+    _log(journal_protocol.alert_fields(message_ids.ALERT_CONFIG, text, fields))
 
 
 def make_ticket(
@@ -219,23 +231,35 @@ def _outcome(ticket: tickets.Ticket, problem: str) -> str:
         return login_entry.RECORDED
     refused = ticket.policy == scope.STRICT
     what = "was refused" if refused else "goes on unrecorded, as the failure policy says"
-    journal_protocol.alert_not_recorded(
-        f"A login of {ticket.user} by {ticket.service} {what}: it must be recorded, but {problem}",
-        ticket.user,
-        ticket.service,
-        ticket.name,
+    text = (
+        f"A login of {ticket.user} by {ticket.service} {what}: it must be recorded, but {problem}"
     )
+    _log(journal_protocol.not_recorded_fields(text, ticket.user, ticket.service, ticket.name))
     return login_entry.REFUSED if refused else login_entry.PASSED
 
 
+def _log(fields: dict[str, str]) -> None:
+    """Log an entry, now or when the journal is back."""
+    try:
+        unheard.log(fields)
+    except OSError as error:
+        print(f"sessionwrap: {fields['MESSAGE']}: {error}", file=sys.stderr, flush=True)
+
+
 def _fault(items: Items, error: Exception) -> int:
-    journal_protocol.alert(
-        message_ids.ALERT_NOT_RECORDED,
-        f"The hook failed for {items.user} ({items.type}): {type(error).__name__}: {error}",
-        {"SESSIONWRAP_USER": items.user, "SESSIONWRAP_SERVICE": items.service},
-    )
-    if items.user == "root" or items.type != "open_session":
+    text = f"The hook failed for {items.user} ({items.type}): {type(error).__name__}: {error}"
+    _log(journal_protocol.not_recorded_fields(text, items.user, items.service))
+    if items.type != "open_session" or not _must_be_recorded(items.user):
         return PAM_SUCCESS
     print("sessionwrap: this login cannot be recorded. Please tell an administrator.", flush=True)
     print(f"sessionwrap: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
     return PAM_SESSION_ERR
+
+
+def _must_be_recorded(user: str) -> bool:
+    """Tell whether the rules forbid an unrecorded login, as far as the name says; in doubt so."""
+    try:
+        decision, policy = decisions.Rules().decide_unknown(user)
+    except Exception:  # the fault may be there
+        return user != "root"
+    return decision.record and policy == scope.STRICT

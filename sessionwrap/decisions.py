@@ -7,11 +7,8 @@ accounts, and nobody is locked out. Standard library only: every login waits for
 from __future__ import annotations
 
 from sessionwrap import config_files, paths, scope
+from sessionwrap.accounts import Account
 from sessionwrap.errors import ConfigError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from sessionwrap.accounts import Account
 
 
 class Rules:
@@ -38,10 +35,10 @@ class Rules:
             return scope.decide(self.rules, subject), scope.policy_for(self.rules, subject)
         record = not scope.is_system_account(account.uid)
         rule = f"the rules have a mistake: {self.mistake}"
-        return scope.Decision(record, rule, "", 0), self.policy_of_name(account.name, account.uid)
+        policy = scope.STRICT if account.uid else scope.BREAK_GLASS
+        return scope.Decision(record, rule, "", 0), policy
 
-    def policy_of_name(self, user: str, uid: int = scope.FIRST_UID) -> str:
-        """Give the failure policy for a user of whom no groups are known."""
-        if self.rules is not None:
-            return scope.policy_for(self.rules, scope.Subject(user, uid, None))
-        return scope.STRICT if uid else scope.BREAK_GLASS
+    def decide_unknown(self, user: str) -> tuple[scope.Decision, str]:
+        """Decide on a user of whom nothing but the name is known."""
+        uid = 0 if user == "root" else scope.FIRST_UID
+        return self.decide(Account((user, uid, uid, "", ""), None))

@@ -7,6 +7,8 @@ library only; the hook and the login shell raise their alerts through this.
 
 from __future__ import annotations
 
+import os
+
 from sessionwrap import message_ids, paths
 from sessionwrap.errors import SinkError
 
@@ -15,6 +17,11 @@ if TYPE_CHECKING:
     import _socket
     from collections.abc import Mapping
 
+    Socket = _socket.socket
+
+JOURNALS = ("/run/log/journal", "/var/log/journal")
+LEAST_ROOM = 1 << 20
+"""Bytes. What journald has reserved already may take a little more; nobody can tell how much."""
 EAGAIN = 11
 EINTR = 4
 ENOBUFS = 105
@@ -49,6 +56,20 @@ def connect(path: str = paths.JOURNAL_SOCKET) -> _socket.socket:
     return sock
 
 
+def has_room(directories: tuple[str, ...] = JOURNALS) -> bool:
+    """Tell whether the disk of the journal has room: journald takes entries, and drops them, when
+    it has none. True where it is not known which disk that is.
+    """
+    for directory in directories:  # journald leaves the first when it begins with the second
+        try:
+            if os.listdir(directory):
+                found = os.statvfs(directory)
+                return found.f_bfree * found.f_frsize >= LEAST_ROOM
+        except OSError:
+            continue  # not there
+    return True
+
+
 def send(sock: _socket.socket, datagram: bytes) -> bool:
     """Hand one entry over. False: the journal's queue is full, wait until it is writable.
 
@@ -81,19 +102,26 @@ def alert(
     message_id: str, message: str, fields: Mapping[str, str], path: str = paths.JOURNAL_SOCKET
 ) -> bool:
     """Log what an administrator must see, as ``log`` does."""
-    entry = {
+    return log(alert_fields(message_id, message, fields), path)
+
+
+def alert_fields(message_id: str, message: str, fields: Mapping[str, str]) -> dict[str, str]:
+    """Give the fields of an alert."""
+    return {
         "MESSAGE": message,
         "MESSAGE_ID": message_id,
         "PRIORITY": "2",
         "SYSLOG_IDENTIFIER": "sessionwrap",
         **fields,
     }
-    return log(entry, path)
 
 
-def alert_not_recorded(message: str, user: str, service: str, login: str = "") -> bool:
-    """Log that a login of ``user`` that should be recorded is not; ``login`` is its name."""
-    return alert(
+def not_recorded_fields(message: str, user: str, service: str, login: str = "") -> dict[str, str]:
+    """Give the fields of the alert that a login of ``user`` that should be recorded is not.
+
+    ``login`` is its name, "" where it has none.
+    """
+    return alert_fields(
         message_ids.ALERT_NOT_RECORDED,
         message,
         {"SESSIONWRAP_USER": user, "SESSIONWRAP_SERVICE": service, "SESSIONWRAP_LOGIN": login},

@@ -81,11 +81,13 @@ def _go_on_unrecorded(ticket: tickets.Ticket | None, problem: str) -> None:
 
     refused = policy == scope.STRICT
     what = "was refused" if refused else "goes on unrecorded, as the failure policy says"
-    journal_protocol.alert_not_recorded(
-        f"A shell of {user} {what}: {problem}",
-        user,
-        ticket.service if ticket else "",
-        ticket.name if ticket else "",
+    journal_protocol.log(
+        journal_protocol.not_recorded_fields(
+            f"A shell of {user} {what}: {problem}",
+            user,
+            ticket.service if ticket else "",
+            ticket.name if ticket else "",
+        )
     )
     if refused:
         raise LoginRefused(problem)

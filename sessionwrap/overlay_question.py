@@ -23,16 +23,13 @@ UNSURE = b'{"parameters": {"sure": false}}\0'
 def is_sure(user: str, start: int, path: str = paths.OVERLAY_SOCKET) -> bool:
     """Ask about a process that began ``start`` clock ticks after boot.
 
-    True where there is no overlay. OSError where it does not answer.
+    OSError where the overlay does not answer, or is not there.
     """
     # Not json: importing that costs more than the rest of the hook.
     name = "".join(c if c not in '"\\' and c >= " " else f"\\u{ord(c):04x}" for c in user)
     question = f'{{"method": "{accounts.OVERLAY}.IsSure", "parameters": '
     question += f'{{"userName": "{name}", "since": {start / TICKS:.2f}}}}}\0'
-    try:
-        sock = handshake.connect(path, SECONDS, handshake.STREAM)
-    except FileNotFoundError:
-        return True
+    sock = handshake.connect(path, SECONDS, handshake.STREAM)
     try:
         sock.sendall(question.encode("utf-8", "replace"))
         return _receive(sock) == SURE

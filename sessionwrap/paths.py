@@ -12,6 +12,7 @@ RECORDER_SOCKET = RUN_DIR + "/recorder.sock"
 OVERLAY_SOCKET = "/run/systemd/userdb/io.sessionwrap.Overlay"
 TICKETS_DIR = RUN_DIR + "/tickets"
 SPOOL_DIR = RUN_DIR + "/spool"
+UNHEARD_DIR = RUN_DIR + "/unheard"
 
 STATE_DIR = "/var/lib/sessionwrap"
 SHELLS_FILE = STATE_DIR + "/shells"

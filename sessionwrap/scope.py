@@ -184,10 +184,13 @@ def policy_for(rules: Rules, subject: Subject) -> str:
     BREAK_GLASS.
 
     Break-glass first; of what else names the user or one of the groups the most strict, and
-    where nothing does, `policy`. Root always gets in.
+    where nothing does, `policy`. Root always gets in. Whose groups are not known may be in one of
+    `strict_groups`.
     """
     if subject.uid == 0 or _names_subject(rules, BREAK_GLASS, subject):
         return BREAK_GLASS
+    if subject.groups is None and rules.names("strict_groups"):
+        return STRICT
     for policy in POLICIES:
         if _names_subject(rules, policy, subject):
             return policy

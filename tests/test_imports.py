@@ -27,6 +27,7 @@ LOGIN_PATH = (
     "sessionwrap.tickets",
     "sessionwrap.handshake",
     "sessionwrap.login_entry",
+    "sessionwrap.unheard",
     "sessionwrap.errors",
     "sessionwrap.paths",
     "sessionwrap.message_ids",
@@ -57,7 +58,8 @@ LAYERS = {
     "player": 3,
     "exporters": 3,
     "login": 3,
-    "commands": 4,
+    "doctor": 4,
+    "commands": 5,
 }
 """The layer of a part of sessionwrap; what is not named here or in BASE is in layer 1."""
 

@@ -279,7 +279,9 @@ POLICY = (
         ("rescue", 1000, ["dba"], scope.BREAK_GLASS),
         ("bob", 1000, ["fire"], scope.BREAK_GLASS),
         ("root", 0, ["dba"], scope.BREAK_GLASS),
-        ("alice", 1000, None, scope.BEST_EFFORT),
+        ("alice", 1000, None, scope.STRICT),  # perhaps in dba
+        ("rescue", 1000, None, scope.BREAK_GLASS),
+        ("root", 0, None, scope.BREAK_GLASS),
     ],
 )
 def test_of_the_policies_that_name_somebody_the_most_strict_holds_but_for_break_glass(
@@ -287,6 +289,11 @@ def test_of_the_policies_that_name_somebody_the_most_strict_holds_but_for_break_
 ) -> None:
     rules = scope.parse([(PATH, POLICY)])
     assert scope.policy_for(rules, scope.Subject(user, uid, groups)) == policy
+
+
+def test_unknown_groups_change_no_policy_where_no_group_is_strict() -> None:
+    rules = scope.parse([(PATH, "[failure_policy]\npolicy = best_effort\nbreak_glass_groups = x")])
+    assert scope.policy_for(rules, scope.Subject("alice", 1000, None)) == scope.BEST_EFFORT
 
 
 def test_who_names_no_policy_gets_strict() -> None:

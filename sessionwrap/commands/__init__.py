@@ -23,6 +23,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "play": ("play", "Replay a recording."),
     "explain": ("explain", "Say whether a user is recorded, and by which rule."),
     "check": ("check", "Check the configuration files."),
+    "doctor": ("doctor", "Look whether everything is in place."),
     "setup": ("setup", "Make the rules hold on this host."),
     "unsetup": ("unsetup", "Take back what setup did."),
     "enroll": ("enroll", "Make sessionwrap-shell the shell of local users."),
@@ -36,6 +37,7 @@ Examples:
   sessionwrap play REC
   sessionwrap explain alice
   sessionwrap check
+  sessionwrap doctor alice
 \b
 Exit status:
   0    done

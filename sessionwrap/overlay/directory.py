@@ -75,11 +75,13 @@ class Directory:
 
         None where it had no question.
         """
-        lookup = self._busy.pop(fd, None)
         try:
             data = self._sockets[fd].recv(MAX_ANSWER)
+        except BlockingIOError:
+            return None
         except OSError:
             data = b""
+        lookup = self._busy.pop(fd, None)
         if not data:
             self._end(fd)
             return (lookup.key, None) if lookup else None
@@ -107,6 +109,7 @@ class Directory:
         if pid == 0:
             _answer_questions(theirs)
         theirs.close()
+        ours.setblocking(False)
         fd = ours.fileno()
         self._sockets[fd], self._pids[fd] = ours, pid
         self._on_start(fd)

@@ -16,7 +16,7 @@ from typing import Final
 from sessionwrap import entries, journal_protocol, message_ids, paths, tickets
 from sessionwrap.entries import PREFIX
 from sessionwrap.errors import TicketError
-from sessionwrap.recorder import confirm, running
+from sessionwrap.recorder import child, confirm, running
 
 MAX_LOGINS_OF_USER: Final = 400
 """More than one user can have recordings; each costs a descriptor."""
@@ -72,12 +72,16 @@ class Logins:
         self._watch(pidfd, self._on_end)
 
     def adopt(self) -> None:
-        """Watch those that an earlier recorder was told of."""
+        """Watch those that an earlier recorder was told of; the journal knows which have asked."""
         for name in os.listdir(paths.TICKETS_DIR):
             try:
                 self.add(name, asked=True)
             except (OSError, TicketError):
                 continue  # over, or not to be recorded
+        names = [login.ticket.name for login in self._logins.values()]
+        heard = child.answer_of(lambda: heard_of(names)) if names else None
+        for login in self._logins.values():
+            login.asked = heard is None or login.ticket.name in heard
 
     def asked(self, pid: int, uid: int) -> None:
         """Note that a process asks for a recording: whichever login it belongs to."""
@@ -131,7 +135,7 @@ def _nothing_asked(login: Login) -> None:
     text = f"A login of {ticket.user} by {ticket.service} has ended, and no shell of it was seen"
     journal_protocol.log(
         {
-            **_fields(ticket, "no shell was seen"),
+            **fields_of(ticket, "no shell was seen"),
             "MESSAGE": text,
             "MESSAGE_ID": message_ids.NO_SHELL,
             "PRIORITY": "5",
@@ -220,15 +224,25 @@ def recordings_of(login: str) -> dict[str, bool | None]:
     return found
 
 
+def heard_of(logins: list[str]) -> list[str]:
+    """Give those logins of which a login shell has asked for a recording; all where the journal
+    cannot be read.
+    """
+    if not confirm.is_readable():
+        return logins
+    return [login for login in logins if recordings_of(login)]
+
+
 def _alert(ticket: tickets.Ticket, why: str) -> None:
     journal_protocol.alert(
         message_ids.ALERT_UNSEEN,
         f"A login of {ticket.user} by {ticket.service} was to be recorded, but {why}",
-        _fields(ticket, why),
+        fields_of(ticket, why),
     )
 
 
-def _fields(ticket: tickets.Ticket, why: str) -> dict[str, str]:
+def fields_of(ticket: tickets.Ticket, why: str) -> dict[str, str]:
+    """Give the fields of an entry about a login; ``why`` says what is missing of it."""
     return {
         f"{PREFIX}LOGIN": ticket.name,
         f"{PREFIX}USER": ticket.user,

@@ -16,6 +16,8 @@ from sessionwrap.sinks import Sink
 
 RETRY_MS: Final = 1000
 """How long a sink that is away is left alone before the next try."""
+STUCK_MS: Final = 5000
+"""How long a sink may be busy with nothing taken before it counts as stuck."""
 
 
 class Outbox:
@@ -38,6 +40,7 @@ class Outbox:
         self._end = 0
         self._retry_at: int | None = None
         self._away_since: int | None = None
+        self._busy_since: int | None = None
         self._everything = False
         self._oldest: int | None = None
         self.idle = True
@@ -50,6 +53,11 @@ class Outbox:
         """Whether the sink did not take what it was last offered."""
         return self._away_since is not None
 
+    def is_stuck(self, now: int) -> bool:
+        """Whether the sink is away, or takes nothing any more: not only slow."""
+        since = self._busy_since
+        return self.is_away or (since is not None and now - since >= STUCK_MS)
+
     @property
     def messages(self) -> int:
         """How many messages the sink has taken."""
@@ -58,12 +66,13 @@ class Outbox:
     def saw(self, time: int) -> None:
         """Note the first event that waits for its latency."""
         self._oldest = time
-        self._set_due()
+        self._set_due(time)
 
-    def _set_due(self) -> None:
+    def _set_due(self, now: int) -> None:
         self.idle = self._oldest is None
-        if self.busy:
-            self.due = None  # the sink will say when
+        if self._busy_since is not None:
+            # The sink will say when, but who must not wait for ever wants to know.
+            self.due = now + STUCK_MS
         elif self._retry_at is not None:
             self.due = self._retry_at
         else:
@@ -100,7 +109,7 @@ class Outbox:
     def resume(self, now: int) -> bool:
         """Go on sending what is on its way; true when the sink has taken all of it."""
         sent = self._send(now)
-        self._set_due()
+        self._set_due(now)
         return sent
 
     def _send(self, now: int) -> bool:
@@ -117,7 +126,9 @@ class Outbox:
                 return False
             if not taken:
                 self.busy = True
+                self._busy_since = now if self._busy_since is None else self._busy_since
                 return False
+            self._busy_since = None
             spool.set_sent(number + 1)
         self._came_back(now)
         self._encoded = None
@@ -133,6 +144,7 @@ class Outbox:
 
     def _went_away(self, now: int, error: SinkError) -> None:
         self._retry_at = now + RETRY_MS
+        self._busy_since = None
         if self._away_since is None:
             self._away_since = now
             self._alert(
@@ -146,7 +158,7 @@ class Outbox:
             self._away_since = None
             self._alert(
                 f"Recording {self._head.rec} of {self._head.user} could not be stored for "
-                f"{seconds:.0f} s and was held back; nothing of it is lost"
+                f"{seconds:.0f} s and was held back; now it is stored again"
             )
 
     def _alert(self, text: str) -> None:

@@ -88,6 +88,7 @@ def recover(path: str) -> None:
         spool.set_sent(number - spool.next_id + 1)
     ended = recording._replace(end=time.time_ns() // 1000, messages=last, reason=entries.ABNORMAL)
     log_entry(entries.end_fields(ended), patient=True)
+    running.forget_pty(recording.tty, recording.rec)
     spool.remove()
     running.unlink_pty(recording.tty, recording.rec)
     log_entry(entries.abnormal_fields(ended), patient=True)

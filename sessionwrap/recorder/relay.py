@@ -16,7 +16,7 @@ from typing import Final
 
 from sessionwrap import entries, handshake
 from sessionwrap.model import INPUT, OUTPUT, WINDOW, pack_winsize
-from sessionwrap.recorder import terminal
+from sessionwrap.recorder import notices, terminal
 from sessionwrap.recorder.outbox import Outbox
 from sessionwrap.recorder.spool import Spool
 
@@ -28,18 +28,6 @@ MANY: Final = 1024
 """Bytes: a read of as many as that is likely to be followed by another."""
 ROBBED: Final = 3
 """How many times in a row what was there to be read is gone before it is an intruder."""
-NOT_KEPT: Final = (
-    b"\r\nsessionwrap: the recording of this session cannot be stored. It ends here.\r\n"
-)
-LOSING: Final = (
-    b"\r\nsessionwrap: this session is not recorded at the moment. An administrator has been "
-    b"told.\r\n"
-)
-LOST: Final = b"\r\n[sessionwrap: %d bytes passed here that could not be recorded]\r\n"
-STALLED: Final = (
-    b"\r\nsessionwrap: this session cannot be recorded at the moment and waits until it can.\r\n"
-)
-
 _IN: Final = select.POLLIN
 _OUT: Final = select.POLLOUT
 _GONE: Final = select.POLLHUP | select.POLLERR | select.POLLNVAL
@@ -70,8 +58,8 @@ class Relay:
 
     ``outer`` and ``master`` do not block. ``connection`` is that of a login shell that waits for
     its child, or -1: it says when the window changes and must be there as long as we are.
-    ``start`` is CLOCK_MONOTONIC at the first event, in nanoseconds. ``may_lose``: what cannot be
-    recorded passes all the same; ``lost`` counts its bytes.
+    ``start`` is CLOCK_MONOTONIC at the first event, in nanoseconds. ``may_lose``: while the sink
+    is stuck, what cannot be recorded passes all the same; ``lost`` counts its bytes.
     """
 
     def __init__(
@@ -111,6 +99,7 @@ class Relay:
         self._to_master = b""
         self._master_open = True
         self._stalled = False
+        self._said_stalled = False
         self._reason: str | None = None
         self._polled: dict[int, int] = {}
         self._poll = select.poll()
@@ -139,6 +128,7 @@ class Relay:
             due = outbox.due
             if due is not None and (now := self.now()) >= due:
                 outbox.flush(now, everything=True)
+                self._say_stalled()
                 self._watch()
         return self._reason
 
@@ -169,7 +159,7 @@ class Relay:
         for _ in range(BURST):
             place = spool.room(CHUNK)
             if place is None:
-                self._pass_output_unrecorded() if self._may_lose else self._stall()
+                self._pass_output_unrecorded() if self._passes() else self._stall()
                 return
             try:
                 count = os.readv(master, [place])
@@ -198,7 +188,7 @@ class Relay:
             self._drain_to_outer()
         if not happened & ~_OUT:
             return
-        if self._log_input and not self._may_lose and self._spool.room(CHUNK) is None:
+        if self._log_input and self._spool.room(CHUNK) is None and not self._passes():
             self._stall()
             return
         try:
@@ -231,8 +221,9 @@ class Relay:
         came = self._signals.take()
         if signal.SIGWINCH in came:
             self._resize()
+        if signal.SIGUSR1 in came:
+            self._write_outer(notices.LOSING if self._may_lose else notices.NOT_KEPT)
         if signal.SIGUSR1 in came and not self._may_lose:
-            self._write_outer(NOT_KEPT)
             self._reason = entries.UNSTORED
         elif signal.SIGHUP in came:
             self._reason = entries.HUNG_UP
@@ -252,9 +243,11 @@ class Relay:
 
     def _watch(self) -> None:
         """Poll for what the present state can use, and for no more."""
-        self._mark_gap()
-        if self._stalled and self._spool.room(2 * CHUNK) is not None:
-            self._stalled = False
+        self.mark_gap()
+        has_room = self._stalled and self._spool.room(2 * CHUNK) is not None
+        if has_room or (self._stalled and self._passes()):
+            self._stalled = self._said_stalled = False
+        if has_room:
             self._resize()  # a change of the window meanwhile found no room
         if not self._master_open and not self._to_outer and self._reason is None:
             self._reason = entries.EXITED
@@ -287,9 +280,18 @@ class Relay:
         """The spool is full: nothing is read until a sink has taken some of it."""
         if not self._stalled:
             self._stalled = True
-            if self._outbox.is_away:
-                self._write_outer(STALLED)
+            self._say_stalled()
             self._watch()
+
+    def _say_stalled(self) -> None:
+        waits = self._stalled and not self._may_lose
+        if waits and not self._said_stalled and self._outbox.is_stuck(self.now()):
+            self._said_stalled = True
+            self._write_outer(notices.STALLED)
+
+    def _passes(self) -> bool:
+        """Tell whether what finds no room passes unrecorded. Not where the sink is only slow."""
+        return self._may_lose and self._outbox.is_stuck(self.now())
 
     def _pass_output_unrecorded(self) -> None:
         try:
@@ -309,20 +311,23 @@ class Relay:
     def _lose(self, count: int) -> None:
         """The spool is full, and the policy says to go on: count what passes unrecorded."""
         if not self._gap:
-            self._write_outer(LOSING)
+            self._write_outer(notices.LOSING)
         self._gap += count
         self.lost += count
 
-    def _mark_gap(self) -> None:
-        """Say in the recording how much is missing here, when there is room again."""
-        if self._gap and self._spool.room(2 * CHUNK) is not None:
-            gap, self._gap = self._gap, 0
-            self._record(OUTPUT, LOST % gap)
+    def mark_gap(self) -> bool:
+        """Say in the recording how much is missing here, if there is room; tells whether it did."""
+        if not self._gap or self._spool.room(2 * CHUNK) is None:
+            return False
+        gap, self._gap = self._gap, 0
+        self._record(OUTPUT, notices.LOST % gap)
+        self._resize()  # a change of the window meanwhile is missing too
+        return True
 
     def _record(self, kind: int, data: bytes) -> None:
         now = self.now()
         if not self._spool.put(now, kind, data):
-            if self._may_lose:
+            if self._passes():
                 self._lose(len(data))
             else:
                 self._stall()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import json
 import os
 import select
 import signal
@@ -24,7 +23,7 @@ from systemd import daemon
 
 from sessionwrap import handshake, journal_protocol, message_ids, paths
 from sessionwrap.errors import ConfigError, HandshakeError, SessionwrapError, SinkError, SpoolError
-from sessionwrap.recorder import confirm, recovery, running, spool, worker
+from sessionwrap.recorder import child, confirm, recovery, running, spool, worker
 from sessionwrap.recorder import peer as peers
 from sessionwrap.recorder.logins import Logins
 from sessionwrap.settings import Settings
@@ -36,6 +35,8 @@ FRAME_SECONDS: Final = 5.0
 """How long a connection may keep silent."""
 CHECK_SECONDS: Final = 60.0
 """How often the journal is checked for what the running recordings sent."""
+CHECK_SOON_SECONDS: Final = 5.0
+"""How long after a login, at the latest: what is kept now shows when the disk is full."""
 CHECK_AGAIN_SECONDS: Final = 15.0
 NOT_KEPT: Final = "the journal does not keep what it is sent"
 _SIGNALS: Final = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
@@ -155,8 +156,8 @@ class Service:
 
     def _tell_workers(self) -> None:
         """Let those that record know that the journal keeps nothing: the policy says what then."""
-        for pidfd, child in self._children.items():
-            if os.path.exists(child.spool):
+        for pidfd, process in self._children.items():
+            if os.path.exists(process.spool):
                 with contextlib.suppress(ProcessLookupError):
                     signal.pidfd_send_signal(pidfd, signal.SIGUSR1)
 
@@ -202,6 +203,8 @@ class Service:
         journal_protocol.connect().close()  # without it there is no start entry
         if not self._journal_keeps:
             raise SinkError(NOT_KEPT)
+        if confirm.can_confirm(self._settings) and not journal_protocol.has_room():
+            raise SinkError("the disk that the journal is on is full")
         if login:
             if peer.uid != 0:
                 raise HandshakeError("only root tells of logins")
@@ -210,7 +213,7 @@ class Service:
         connection.send(handshake.reply(handshake.OK))
 
     def _start(self, connection: socket.socket, peer: peers.Peer) -> None:
-        running = sum(child.uid == peer.uid for child in self._children.values())
+        running = sum(process.uid == peer.uid for process in self._children.values())
         limit = self._settings.number("recorder.max_recordings_per_user")
         if running >= limit:
             raise HandshakeError(f"{limit} recordings of this user are running, which is the limit")
@@ -223,18 +226,19 @@ class Service:
         keep = {connection.fileno(), peer.pidfd}
         pid = fork(serve, keep)
         self._watch_child(Child(pid, peer.uid, _spool_path(pid)))
+        self._check_at = min(self._check_at, time.monotonic() + CHECK_SOON_SECONDS)
 
-    def _watch_child(self, child: Child) -> None:
-        pidfd = os.pidfd_open(child.pid)
-        self._children[pidfd] = child
+    def _watch_child(self, process: Child) -> None:
+        pidfd = os.pidfd_open(process.pid)
+        self._children[pidfd] = process
         self._watch(pidfd, self._on_child_end)
 
     def _on_child_end(self, pidfd: int) -> None:
-        child = self._children.pop(pidfd)
+        process = self._children.pop(pidfd)
         self._unwatch(pidfd)
         os.close(pidfd)
-        if os.path.exists(child.spool):
-            self._recover(child.spool, child.uid)
+        if os.path.exists(process.spool):
+            self._recover(process.spool, process.uid)
 
     def _adopt(self, path: str) -> None:
         """Watch the worker of a spool that an earlier instance left, or finish its work."""
@@ -326,21 +330,9 @@ def load_settings(path: str = paths.SETTINGS_FILE) -> Settings:
 
     Raises ConfigError as ``settings.load`` does.
     """
-    from_child, to_parent = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            with os.fdopen(to_parent, "w", encoding="utf-8") as pipe:
-                json.dump(_loaded(path), pipe)
-        finally:
-            os._exit(0)  # whatever happens: two of us must not go on
-    os.close(to_parent)
-    with os.fdopen(from_child, encoding="utf-8") as pipe:
-        text = pipe.read()
-    os.waitpid(pid, 0)
-    if not text:
+    answer: dict[str, Any] | None = child.answer_of(lambda: _loaded(path))
+    if answer is None:
         raise ConfigError(path, 0, "", "could not be read: the reader failed")
-    answer: dict[str, Any] = json.loads(text)
     if "error" in answer:
         raise ConfigError(*answer["error"])
     return Settings.from_json(answer["settings"])

@@ -157,7 +157,7 @@ class _Session:
             relay.show(notice.replace("\n", "\r\n").encode())
         reason = relay.run()
         relay.drain_output()
-        stored = outbox.flush(relay.now(), everything=True, final=True)
+        stored = _send_everything(outbox, relay)
         recording = recording._replace(reason=reason, lost=relay.lost)
         if stored:
             _log_end(recording, outbox.messages)
@@ -265,9 +265,17 @@ def _log_end(recording: Recording, messages: int) -> None:
         recovery.log_entry(entries.abnormal_fields(ended), patient=True)
 
 
+def _send_everything(outbox: Outbox, relay: Relay) -> bool:
+    """Send what is left, and that something is missing, if it is; false: not all was taken."""
+    while outbox.flush(relay.now(), everything=True, final=True):
+        if not relay.mark_gap():
+            return True
+    return False
+
+
 def _wait_for_sink(outbox: Outbox, sink: Sink, relay: Relay) -> None:
     """Stay until the sink has taken everything, however long it is away."""
-    while not outbox.flush(relay.now(), everything=True, final=True):
+    while not _send_everything(outbox, relay):
         poll = select.poll()
         if outbox.busy:
             poll.register(sink.fileno(), select.POLLOUT)

@@ -35,11 +35,20 @@ def with_overlay(text: str) -> str:
     for database in DATABASES:
         line = line_of(text, database)
         if line is None:
-            end = "" if not text or text.endswith("\n") else "\n"
-            text += f"{end}{_ordered(f'{database}: files', database)}\n"
+            line = _ordered(f"{database}: files", database)
+            # A file whose last line has no line break is given back without one.
+            text += f"{line}\n" if text.endswith("\n") or not text else f"\n{line}"
         else:
             text = _replace(text, line, _ordered(line, database))
     return text
+
+
+def changes(text: str) -> tuple[dict[str, str | None], dict[str, str]]:
+    """Give what ``with_overlay`` replaces, by database: the lines before (None: none) and after."""
+    new = with_overlay(text)
+    changed = [database for database in DATABASES if not has_overlay(text, database)]
+    before = {database: line_of(text, database) for database in changed}
+    return before, {database: line_of(new, database) or "" for database in changed}
 
 
 def without_overlay(text: str, before: dict[str, str | None], after: dict[str, str]) -> str:
@@ -50,8 +59,8 @@ def without_overlay(text: str, before: dict[str, str | None], after: dict[str, s
     """
     for database, ours in after.items():
         line, former = line_of(text, database), before.get(database)
-        if line is None:
-            continue
+        if line is None or line == former or SOURCE not in _sources(line):
+            continue  # taken back already, or by somebody else
         if line == ours:
             text = _replace(text, line, former)
         else:
@@ -78,7 +87,7 @@ def _sources(line: str) -> list[str]:
 
 def _ordered(line: str, database: str) -> str:
     head, words, comment = _split(line)
-    others = [word for word in words if word.partition("[")[0].strip() != SOURCE]
+    others = [word for word in words if word.partition("[")[0].strip() != SOURCE] or ["files"]
     place = 0
     if database == "shadow" and others and others[0].startswith("files"):
         place = 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import subprocess
 from typing import Final
 
@@ -49,10 +50,12 @@ def is_booted() -> bool:
 
 
 def replace(path: str, text: str) -> None:
-    """Replace a file so that a crash leaves the old or the new one, whole; mode 0644.
+    """Replace a file so that a crash leaves the old or the new one, whole.
 
-    The directory is made where it is missing. SessionwrapError where the disk says no.
+    A link is followed. The mode stays, and is 0644 for a file that was not there; the directory
+    is made where it is missing. SessionwrapError where the disk says no.
     """
+    path = os.path.realpath(path)
     new = f"{path}.sessionwrap-new"
     try:
         os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
@@ -60,10 +63,17 @@ def replace(path: str, text: str) -> None:
             os.unlink(new)  # left by a run that was killed
         fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         with open(fd, "w", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-            os.fchmod(fd, 0o644)
+            os.fchmod(fd, _mode(path))
             file.write(text)
             file.flush()
             os.fsync(fd)
         os.rename(new, path)
     except OSError as error:
         raise SessionwrapError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _mode(path: str) -> int:
+    try:
+        return stat.S_IMODE(os.stat(path).st_mode)
+    except FileNotFoundError:
+        return 0o644

@@ -6,27 +6,37 @@ The order is that of a safe way in: what a login leads to first, the way there l
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from typing import Any, Final, Protocol
 
 from sessionwrap import config_files, enrolment, paths, shells
 from sessionwrap.errors import ConfigError, SessionwrapError
-from sessionwrap.setup import authselect, nsswitch, programs
+from sessionwrap.setup import authselect, nsswitch, programs, sshd
 
 STATE_FILE: Final = paths.STATE_DIR + "/setup.json"
 NSSWITCH: Final = "/etc/nsswitch.conf"
 COMMON_SESSION: Final = "/etc/pam.d/common-session"
-HOOK: Final = "/usr/libexec/sessionwrap/pam-hook"
+PAM_DIR: Final = "/etc/pam.d"
 ROOT_DROPIN: Final = "/etc/systemd/system/service.d/sessionwrap.conf"
-ROOT_TEXT: Final = """\
+ROOT_VARIABLE: Final = "SYSTEMD_NSS_BYPASS_SYNTHETIC=1"
+ROOT_TEXT: Final = f"""\
 # Put here by `sessionwrap setup`. With systemd first in nsswitch.conf its NSS module answers for
 # root itself, with /bin/bash, and hides what /etc/passwd says. Not to services that have this:
 [Service]
-Environment=SYSTEMD_NSS_BYPASS_SYNTHETIC=1
+Environment={ROOT_VARIABLE}
 """
-UNITS: Final = ("sessionwrapd.socket", "sessionwrapd.service", "sessionwrap-userdb.socket")
-SERVICES: Final = (*UNITS, "sessionwrap-userdb.service")
+SSHD_CONF: Final = "/etc/ssh/sshd_config.d/sessionwrap.conf"
+"""The packages' own; an administrator's changes are in it, so it is renamed and not removed."""
+SSHD_OFF: Final = SSHD_CONF + ".off"
+"""Not read by sshd, which includes *.conf."""
+UNITS: Final = (
+    "sessionwrapd.socket",
+    "sessionwrapd.service",
+    "sessionwrap-userdb.socket",
+    "sessionwrap-userdb.service",
+)
 
 
 class Step(Protocol):
@@ -76,35 +86,65 @@ class Units:
         programs.run("systemctl", "enable", "--now", *UNITS)
 
     def plan_undo(self) -> list[str]:
-        on = programs.is_booted() and any(map(self._is_on, UNITS))
+        # Each for itself: a run that was killed may have disabled what it did not stop.
+        on = programs.is_booted() and any(
+            self._is("is-enabled", unit) or self._is("is-active", unit) for unit in UNITS
+        )
         return [f"stop and disable {', '.join(UNITS)}; recordings go on to their end"] if on else []
 
     def undo(self) -> None:
-        programs.run("systemctl", "disable", "--now", *SERVICES)
+        programs.run("systemctl", "disable", "--now", *UNITS)
+        # systemd leaves it, and NSS would knock there at each look-up.
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(paths.OVERLAY_SOCKET)
 
     def _is_on(self, unit: str) -> bool:
-        return all(
-            programs.call("systemctl", "--quiet", question, unit).returncode == 0
-            for question in ("is-enabled", "is-active")
-        )
+        return self._is("is-enabled", unit) and self._is("is-active", unit)
+
+    def _is(self, question: str, unit: str) -> bool:
+        return programs.call("systemctl", "--quiet", question, unit).returncode == 0
 
 
-class Root:
-    """Root's own shell in /etc/passwd counts for SSH and the console, so root can be recorded."""
+class Sshd:
+    """What sshd reads when it starts: its settings, which the package brings, and the environment
+    of services, where root's own shell in /etc/passwd counts, so that root can be recorded.
+    """
 
     def plan(self) -> list[str]:
-        return [] if _text(ROOT_DROPIN) == ROOT_TEXT else [f"write {ROOT_DROPIN}, restart sshd"]
+        sentences = []
+        if _text(ROOT_DROPIN) != ROOT_TEXT:
+            sentences.append(f"write {ROOT_DROPIN}, restart sshd")
+        if self._is_off():
+            sentences.append(f"rename {SSHD_OFF} to {SSHD_CONF}, restart sshd")
+        return sentences or (["restart sshd"] if sshd.is_pending() else [])
 
     def do(self) -> None:
+        sshd.will_restart()
         programs.replace(ROOT_DROPIN, ROOT_TEXT)
-        _restart_sshd()
+        if self._is_off():
+            os.rename(SSHD_OFF, SSHD_CONF)
+        sshd.restart()
 
     def plan_undo(self) -> list[str]:
-        return [f"remove {ROOT_DROPIN}, restart sshd"] if os.path.exists(ROOT_DROPIN) else []
+        sentences = []
+        if os.path.exists(ROOT_DROPIN):
+            sentences.append(f"remove {ROOT_DROPIN}, restart sshd")
+        if os.path.exists(SSHD_CONF):
+            sentences.append(f"rename {SSHD_CONF} to {SSHD_OFF}, restart sshd")
+        return sentences or (["restart sshd"] if sshd.is_pending() else [])
 
     def undo(self) -> None:
-        os.unlink(ROOT_DROPIN)
-        _restart_sshd()
+        sshd.will_restart()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(ROOT_DROPIN)
+        with contextlib.suppress(OSError):  # files of others are in it
+            os.rmdir(os.path.dirname(ROOT_DROPIN))
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(SSHD_CONF, SSHD_OFF)
+        sshd.restart()
+
+    def _is_off(self) -> bool:
+        return os.path.exists(SSHD_OFF) and not os.path.exists(SSHD_CONF)
 
 
 class NameService:
@@ -120,14 +160,11 @@ class NameService:
 
     def do(self) -> None:
         text = _text(NSSWITCH)
-        new = nsswitch.with_overlay(text)
-        changed = [name for name in nsswitch.DATABASES if not nsswitch.has_overlay(text, name)]
-        before = {name: nsswitch.line_of(text, name) for name in changed}
-        after = {name: nsswitch.line_of(new, name) for name in changed}
+        before, after = nsswitch.changes(text)
         state = _load_state()
         # First what to take back, then the change: a crash between the two does no harm.
         _save_state({"before": state["before"] | before, "after": state["after"] | after})
-        programs.replace(NSSWITCH, new)
+        programs.replace(NSSWITCH, nsswitch.with_overlay(text))
 
     def plan_undo(self) -> list[str]:
         text, state = _text(NSSWITCH), _load_state()
@@ -149,24 +186,34 @@ class DebianPam:
     """The hook is in the PAM stacks of logins, by pam-auth-update(8)."""
 
     def plan(self) -> list[str]:
-        if HOOK in _text(COMMON_SESSION):
+        if _runs_hook(_text(COMMON_SESSION)):
             return []
         return [f"switch the PAM hook on in {COMMON_SESSION} (pam-auth-update)"]
 
     def do(self) -> None:
         programs.run("pam-auth-update", "--enable", "sessionwrap")
-        if HOOK not in _text(COMMON_SESSION):
+        if not _runs_hook(_text(COMMON_SESSION)):
             raise SessionwrapError(
                 f"pam-auth-update left {COMMON_SESSION} as it is, for it was changed by hand. "
-                "Either `pam-auth-update --force`, which undoes that, or add this line to it: "
-                f"session required pam_exec.so type=open_session seteuid quiet stdout {HOOK}"
+                "Either `pam-auth-update --force --enable sessionwrap`, which undoes that, or "
+                f"add this line to it, before all others: {authselect.HOOK_LINE}"
             )
 
     def plan_undo(self) -> list[str]:
-        return ["switch the PAM hook off (pam-auth-update)"] if not self.plan() else []
+        stacks = self._stacks()
+        return [f"switch the PAM hook off in {', '.join(stacks)}"] if stacks else []
 
     def undo(self) -> None:
         programs.run("pam-auth-update", "--disable", "sessionwrap")
+        # pam-auth-update leaves a file alone that was changed by hand. A line of the hook that
+        # stays there, or elsewhere, locks everybody out when the hook is removed.
+        for path in self._stacks():
+            lines = _text(path).split("\n")
+            programs.replace(path, "\n".join(line for line in lines if not _runs_hook(line)))
+
+    def _stacks(self) -> list[str]:
+        paths_of = (f"{PAM_DIR}/{name}" for name in sorted(os.listdir(PAM_DIR)))
+        return [path for path in paths_of if os.path.isfile(path) and _runs_hook(_text(path))]
 
 
 class Authselect:
@@ -212,22 +259,12 @@ class Enrolled:
 def steps() -> list[Step]:
     """Give the steps for this host, in their order."""
     if authselect.is_there():
-        return [Users(), Units(), Root(), Enrolled(), Authselect()]
+        return [Users(), Units(), Sshd(), Enrolled(), Authselect()]
     if not programs.is_there("pam-auth-update"):
         raise SessionwrapError(
             "neither pam-auth-update nor authselect is installed: see sessionwrap-setup(1), BY HAND"
         )
-    return [Users(), Units(), Root(), Enrolled(), NameService(), DebianPam()]
-
-
-def _restart_sshd() -> None:
-    """Let sshd see its new environment; not where it would not come up again."""
-    if not programs.is_booted():
-        return
-    programs.run("systemctl", "daemon-reload")
-    if programs.is_there("sshd") and programs.call("sshd", "-t").returncode == 0:
-        for unit in ("ssh.service", "sshd.service"):
-            programs.call("systemctl", "try-restart", unit)
+    return [Users(), Units(), Sshd(), Enrolled(), NameService(), DebianPam()]
 
 
 def _load_state() -> dict[str, Any]:
@@ -243,6 +280,11 @@ def _load_state() -> dict[str, Any]:
 
 def _save_state(state: dict[str, Any]) -> None:
     programs.replace(STATE_FILE, json.dumps(state, indent=1) + "\n")
+
+
+def _runs_hook(text: str) -> bool:
+    """Tell whether a PAM stack has the hook in a line that is no comment."""
+    return any(authselect.HOOK in line.partition("#")[0] for line in text.split("\n"))
 
 
 def _text(path: str) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from sessionwrap import entries, message_ids
+from sessionwrap import entries, journal_protocol, message_ids, tickets
 from sessionwrap.model import Recording
+from sessionwrap.recorder import logins
 
 CATALOG = Path(__file__).parents[2] / "packaging/catalog/sessionwrap.catalog"
 RECORDING = Recording(
@@ -26,6 +27,11 @@ RECORDING = Recording(
     reason=entries.EXITED,
     complete=True,
     verified=True,
+)
+
+TICKET = tickets.Ticket(
+    **dict.fromkeys(("rule", "user", "shell", "service", "rhost", "tty", "policy"), "x"),
+    **dict.fromkeys(("record", "uid", "session", "pid", "start", "time"), 1),
 )
 
 
@@ -51,6 +57,8 @@ def test_the_fields_that_an_entry_shows_are_fields_of_its_journal_entry() -> Non
         message_ids.START: entries.start_fields(RECORDING),
         message_ids.END: entries.end_fields(RECORDING),
         message_ids.ALERT_ABNORMAL: entries.abnormal_fields(RECORDING),
+        message_ids.ALERT_NOT_RECORDED: journal_protocol.not_recorded_fields("", "alice", "sshd"),
+        message_ids.ALERT_UNSEEN: logins.fields_of(TICKET, ""),
     }
     for message_id, text in catalog().items():
         shown = set(re.findall(r"@(\w+)@", text))

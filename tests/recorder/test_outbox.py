@@ -11,7 +11,7 @@ from sessionwrap.codec import message
 from sessionwrap.codec.decoder import Decoder
 from sessionwrap.errors import SinkError
 from sessionwrap.model import OUTPUT, WINDOW, Event, Head
-from sessionwrap.recorder.outbox import RETRY_MS, Outbox
+from sessionwrap.recorder.outbox import RETRY_MS, STUCK_MS, Outbox
 from sessionwrap.recorder.recovery import unsent_messages
 from sessionwrap.recorder.spool import MIN_BANK_BYTES, Spool
 
@@ -141,10 +141,37 @@ def test_a_busy_sink_says_itself_when_to_go_on(tmp_path: Path) -> None:
     put(spool, outbox, Event(0, OUTPUT, b"a"))
     assert not outbox.flush(LATENCY, everything=True)
     assert outbox.busy
-    assert outbox.due is None
+    assert outbox.due == LATENCY + STUCK_MS
     assert outbox.resume(LATENCY + 1)
     assert not outbox.busy
     assert output_of([line for _, line in shelf.kept]) == b"a"
+    spool.close()
+
+
+def test_a_busy_sink_is_stuck_only_when_it_takes_nothing_for_long(tmp_path: Path) -> None:
+    shelf = Shelf([IS_BUSY, IS_BUSY, TAKES, IS_BUSY, IS_BUSY])
+    spool, outbox = make(tmp_path, shelf)
+    for _ in range(2):
+        put(spool, outbox, Event(0, OUTPUT, b"a" * PAYLOAD))
+    assert not outbox.flush(0, everything=True)
+    assert not outbox.is_stuck(STUCK_MS - 1)
+    assert outbox.is_stuck(STUCK_MS)
+    assert not outbox.flush(STUCK_MS, everything=True)
+    assert outbox.is_stuck(STUCK_MS)
+    assert not outbox.flush(STUCK_MS + 1, everything=True)  # one message was taken
+    assert len(shelf.kept) == 1
+    assert not outbox.is_stuck(2 * STUCK_MS)
+    assert outbox.is_stuck(2 * STUCK_MS + 1)
+    spool.close()
+
+
+def test_a_sink_that_is_away_is_stuck_at_once(tmp_path: Path) -> None:
+    spool, outbox = make(tmp_path, Shelf([IS_AWAY]))
+    put(spool, outbox, Event(0, OUTPUT, b"a"))
+    assert not outbox.flush(0, everything=True)
+    assert outbox.is_stuck(0)
+    assert outbox.flush(RETRY_MS, everything=True)
+    assert not outbox.is_stuck(RETRY_MS)
     spool.close()
 
 

@@ -8,6 +8,7 @@ from typing import Final
 from tests.bench.figures import (
     bulk,
     echo,
+    getpwnam,
     hook,
     listing,
     many,
@@ -25,6 +26,7 @@ FIGURES: Final[dict[str, Callable[[Sizes], list[Result]]]] = {
     "memory": memory.measure,
     "unrecorded": unrecorded.measure,
     "hook": hook.measure,
+    "getpwnam": getpwnam.measure,
     "space": space.measure,
     "many": many.measure,
     "list": listing.measure,

@@ -1,0 +1,261 @@
+"""A login of the user who was named, but for the password: what becomes of it is looked at."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from typing import Final, NamedTuple
+
+from sessionwrap import accounts, decisions, handshake, login_entry, message_ids, paths, shells
+from sessionwrap import tickets as ticket_files
+from sessionwrap.doctor.finding import Finding, bad, fine, look
+from sessionwrap.errors import SessionwrapError, TicketError
+from sessionwrap.readers.journal import JournalReader, Place
+from sessionwrap.scope import Decision
+from sessionwrap.setup import programs, steps
+from sessionwrap.tickets import Ticket
+
+SERVICE: Final = "sshd"
+"""The PAM service of the session, where the host has it; otherwise the next one."""
+SECONDS: Final = 40
+"""How long PAM may take; a slow directory takes its time."""
+ENTRY_SECONDS: Final = 5.0
+"""How long the hook's entry may take to be in the journal."""
+ENVIRONMENT = {"PATH": programs.PATH, "LC_ALL": "C.UTF-8"}
+"""Of the program that opens the session; nothing of the caller's."""
+PREFIX: Final = "sessionwrap: "
+"""What the hook's words to the user begin with."""
+RESTART: Final = "systemctl restart sessionwrapd.socket sessionwrapd.service"
+
+
+class Session(NamedTuple):
+    """What PAM said: its code and the words for it, and what the modules told the user."""
+
+    code: int
+    reason: str
+    messages: tuple[str, ...]
+
+
+class Seen(NamedTuple):
+    """All that was seen of the login; None: it was not there.
+
+    ``outcome`` and ``why`` are those of the hook's entry (login_entry.py), ``recorder`` is why the
+    recorder cannot record now, "" where it can.
+    """
+
+    service: str
+    session: Session
+    ticket: Ticket | None
+    outcome: str | None
+    why: str
+    login_shell: str
+    recorder: str
+
+
+def judge(user: str, expected: Decision, seen: Seen) -> list[Finding]:
+    """Hold what was seen against what the rules say of this user."""
+    causes = [
+        *_judge_ticket(user, expected, seen),
+        *_judge_shell(user, expected, seen),
+        *_judge_recorder(seen),
+    ]
+    findings = [*_judge_session(user, seen, causes[0].mend if causes else ""), *causes]
+    if findings:
+        return findings
+    does = "is recorded" if expected.record else "is not recorded"
+    return [fine(f"a login of {user} by {seen.service} {does}: {expected.rule}")]
+
+
+def _judge_session(user: str, seen: Seen, mend: str) -> list[Finding]:
+    """Say what became of the login; ``mend`` is what mends its cause, "" where it is not known."""
+    said = " ".join(text.strip() for text in seen.session.messages if text.startswith(PREFIX))
+    mend = mend or "journalctl -t sessionwrap -p crit -n 1 --no-pager -x"
+    if seen.session.code:
+        said = said.removeprefix(PREFIX) or seen.session.reason
+        what = f"a login of {user} by {seen.service} is refused: {said}"
+        return [bad(what, "this user cannot log in", mend)]
+    if seen.outcome == login_entry.PASSED:
+        what = f"a login of {user} by {seen.service} goes on unrecorded: {seen.why}"
+        why = "it must be recorded; the failure policy lets it pass all the same"
+        return [bad(what, why, mend)]
+    return []
+
+
+def _judge_recorder(seen: Seen) -> list[Finding]:
+    if not seen.recorder:
+        return []
+    why = "who must be recorded cannot log in, or is not recorded"
+    return [bad(f"no recording can be made: {seen.recorder}", why, RESTART)]
+
+
+def _judge_ticket(user: str, expected: Decision, seen: Seen) -> list[Finding]:
+    if seen.ticket is None:
+        why = "without a ticket nobody knows what was decided on the login"
+        what = f"the hook wrote no ticket for the login of {user}"
+        return [bad(what, why, "sessionwrap setup")]
+    if bool(seen.ticket.record) != expected.record:
+        return [
+            bad(
+                f"the hook decided otherwise than the rules say: {seen.ticket.rule}, "
+                f"not {expected.rule}",
+                "hook and `sessionwrap explain` see other groups or other rules",
+                f"sessionwrap explain {user}",
+            )
+        ]
+    if seen.outcome is None:
+        return [
+            bad(
+                f"the journal has no entry of the login of {user}",
+                "logins that are not recorded, and alerts, are then lost too",
+                "systemctl restart systemd-journald",
+            )
+        ]
+    return []
+
+
+def _judge_shell(user: str, expected: Decision, seen: Seen) -> list[Finding]:
+    ours = shells.is_login_shell(seen.login_shell)
+    if shells.is_no_login(seen.login_shell):
+        return [
+            look(
+                f"{user} has the shell {seen.login_shell}", "nothing of such a user can be recorded"
+            )
+        ]
+    if expected.record and not ours:
+        return [
+            bad(
+                f"{user} has the shell {seen.login_shell}, not {paths.LOGIN_SHELL}",
+                "the login shell is what starts a recording",
+                "sessionwrap setup",
+            )
+        ]
+    return []
+
+
+# The host
+
+
+def look_at(user: str) -> list[Finding]:
+    """Open a session for ``user``, look at what happens, and close it.
+
+    NotFoundError: no such user. SessionwrapError: it could not be tried.
+    """
+    if os.path.exists(steps.ROOT_DROPIN):
+        # NSS answers for root as it does to sshd.
+        name, _, value = steps.ROOT_VARIABLE.partition("=")
+        os.environ[name] = ENVIRONMENT[name] = value
+    rules = decisions.Rules()
+    account = accounts.look_up(user)
+    if account is None:
+        accounts.find_user(user)  # says so
+        raise SessionwrapError(f"{user} comes and goes: NSS has them only sometimes")
+    service = SERVICE if _has(SERVICE) else "login"
+    expected, _ = rules.decide(account, service)
+    if rules.leaves_out(service):
+        return [fine(f"logins by {service} are left out, as exclude_services says")]
+    since = time.time()
+    with _open_session(service, user) as child:
+        try:
+            seen = _see(child, account, service, since)
+        finally:
+            _end(child)
+    return seen if isinstance(seen, list) else judge(user, expected, seen)
+
+
+def _open_session(service: str, user: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-I", "-m", "sessionwrap.doctor.pam_session", service, user],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+        cwd="/",
+    )
+
+
+def _see(
+    child: subprocess.Popen[str], account: accounts.Account, service: str, since: float
+) -> Seen | list[Finding]:
+    assert child.stdout
+    assert child.stderr
+    line = _first_line(child)
+    if not line:
+        child.kill()
+        return [_not_tried(child.stderr.read())]
+    told = json.loads(line)
+    session = Session(told["code"], told["reason"], tuple(told["messages"]))
+    try:
+        ticket = ticket_files.find(child.pid, account.uid)
+    except (OSError, TicketError):
+        ticket = None
+    if ticket is not None and ticket.pid != child.pid:
+        ticket = None  # the login that doctor itself was called in
+    outcome, why = _entry(ticket.name, since) if ticket else (None, "")
+    return Seen(service, session, ticket, outcome, why, account.shell, _recorder_problem())
+
+
+def _first_line(child: subprocess.Popen[str]) -> str:
+    assert child.stdout
+    ready, _, _ = select.select([child.stdout], [], [], SECONDS)
+    return child.stdout.readline() if ready else ""
+
+
+def _end(child: subprocess.Popen[str]) -> None:
+    try:
+        child.communicate(timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.communicate()
+
+
+def _not_tried(said: str) -> Finding:
+    last = said.strip().rpartition("\n")[2]
+    why = "only a session through the real PAM stack shows that the rules hold"
+    if "ModuleNotFoundError" in last:
+        what = f"no session was opened: python-pam is not installed ({last})"
+        # Debian 12's python3-pampy needs six and does not say so.
+        return bad(what, why, "apt-get install python3-pampy python3-six")
+    return bad(f"no session was opened: {last or 'PAM did not answer in time'}", why)
+
+
+def _has(service: str) -> bool:
+    from sessionwrap.doctor import pam
+
+    return pam.read_stack(service) is not None
+
+
+def _entry(login: str, since: float) -> tuple[str | None, str]:
+    """Wait for the hook's entry of a login: what became of it and why; None: it did not come."""
+    deadline = time.monotonic() + ENTRY_SECONDS
+    with JournalReader(Place()) as reader:
+        reader.add_match(f"MESSAGE_ID={message_ids.LOGIN}")
+        reader.add_match(f"SESSIONWRAP_LOGIN={login}")
+        reader.seek_realtime(since - 60)
+        while not reader.step():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return None, ""
+            reader.wait(left)
+        fields = reader.fields()
+    return tuple(
+        fields.get(f"SESSIONWRAP_{name}", b"").decode("utf-8", "replace")
+        for name in ("OUTCOME", "WHY")
+    )
+
+
+def _recorder_problem() -> str:
+    try:
+        sock = handshake.connect(paths.RECORDER_SOCKET, 5)
+        try:
+            sock.send(handshake.PING)
+            kind, text = handshake.parse_reply(sock.recv(handshake.MAX_FRAME), 0)
+        finally:
+            sock.close()
+    except (OSError, SessionwrapError) as error:
+        return f"the recorder does not answer ({error})"
+    return "" if kind == handshake.OK else text

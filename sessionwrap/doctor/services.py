@@ -1,0 +1,220 @@
+"""Units, sockets, files and their permissions, and the configuration."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from sessionwrap import config_files, paths, scope, settings
+from sessionwrap.doctor.finding import Finding, bad, fine, look
+from sessionwrap.errors import ConfigError, SessionwrapError
+from sessionwrap.local_accounts import parse_passwd
+from sessionwrap.setup import programs
+from sessionwrap.setup.steps import UNITS
+
+RECORDER: Final = "sessionwrapd.service"
+ENABLED: Final = ("enabled", "indirect")
+"""What systemctl says of a unit that runs after the next boot; a service by its socket."""
+SOCKETS: Final = {
+    paths.RECORDER_SOCKET: ("sessionwrapd.socket", RECORDER),
+    paths.OVERLAY_SOCKET: ("sessionwrap-userdb.socket", "sessionwrap-userdb.service"),
+}
+"""Each socket, and the units that make it and answer there."""
+SOCKET_MODE: Final = 0o666
+PROPERTIES: Final = "Id,LoadState,ActiveState,UnitFileState,Result"
+
+
+class Place(NamedTuple):
+    """A directory as it must be: mode, owner, and what puts it in order."""
+
+    path: str
+    mode: int
+    owner: str
+    mend: str
+
+
+_TMPFILES = "systemd-tmpfiles --create sessionwrap.conf"
+PLACES: Final = (
+    Place(paths.CONFIG_DIR, 0o755, "root", "install -d -m 755 -o root -g root {path}"),
+    Place(paths.RUN_DIR, 0o755, "root", _TMPFILES),
+    Place(paths.TICKETS_DIR, 0o755, "root", _TMPFILES),
+    Place(paths.SPOOL_DIR, 0o700, paths.RECORDER_USER, _TMPFILES),
+    Place(paths.STATE_DIR, 0o755, "root", _TMPFILES),
+)
+WHY_PLACES: Final = {
+    paths.CONFIG_DIR: "who can write there decides who is recorded",
+    paths.RUN_DIR: "who can write there can take the recorder's place",
+    paths.TICKETS_DIR: "who can write there decides who is recorded",
+    paths.SPOOL_DIR: "what is recorded stands there until it is stored",
+    paths.STATE_DIR: "who can write there decides which shell enrolled users get",
+}
+
+
+class Seen(NamedTuple):
+    """What stat(2) said of a path; ``kind`` is its S_IFMT."""
+
+    kind: int
+    mode: int
+    uid: int
+
+
+def parse_units(text: str) -> dict[str, dict[str, str]]:
+    """Read what ``systemctl show`` prints of several units, by their Id."""
+    units = {}
+    for block in text.strip().split("\n\n"):
+        pairs = (line.partition("=") for line in block.split("\n"))
+        values = {name: value for name, _, value in pairs}
+        units[values.get("Id", "")] = values
+    return units
+
+
+def judge_units(units: Mapping[str, Mapping[str, str]]) -> list[Finding]:
+    """Judge the units that must run now and after the next boot, and the services behind them."""
+    findings = []
+    for unit in UNITS:
+        state = units.get(unit, {})
+        if state.get("LoadState") == "masked":
+            mend = f"systemctl unmask {unit} && systemctl enable --now {unit}"
+            findings.append(bad(f"{unit} is masked", _why(unit), mend))
+        elif state.get("LoadState") != "loaded":
+            findings.append(bad(f"{unit} is not installed", _why(unit), "sessionwrap setup"))
+        elif state.get("ActiveState") != "active":
+            what = f"{unit} is {state.get('ActiveState', 'not active')}"
+            findings.append(bad(what, _why(unit), f"systemctl enable --now {unit}"))
+        elif state.get("UnitFileState") not in ENABLED:
+            why = f"after the next boot: {_why(unit)}"
+            findings.append(bad(f"{unit} is not enabled", why, f"systemctl enable {unit}"))
+    return findings or [fine("the services run, and do so after the next boot")]
+
+
+def _why(unit: str) -> str:
+    if unit.startswith("sessionwrapd"):
+        return "nothing is recorded; who must be recorded is not let in, as the failure policy says"
+    return (
+        "users get their own shell, and the hook refuses whom it must, as the failure policy says"
+    )
+
+
+def judge_socket(path: str, seen: Seen | None) -> list[Finding]:
+    """Judge a socket's file."""
+    units = " ".join(SOCKETS[path])
+    if seen is None or not stat.S_ISSOCK(seen.kind):
+        what = f"the socket {path} is not there"
+        return [bad(what, _why(units), f"systemctl restart {units}")]
+    if seen.mode & SOCKET_MODE != SOCKET_MODE:
+        what = f"the socket {path} has mode {seen.mode:04o}, not {SOCKET_MODE:04o}"
+        why = "the programs of users cannot reach the service"
+        return [bad(what, why, f"chmod {SOCKET_MODE:o} {path}")]
+    return []
+
+
+def judge_place(place: Place, seen: Seen | None, owner: int | None) -> list[Finding]:
+    """Judge a directory; ``owner`` is the uid of who must own it."""
+    why, mend = WHY_PLACES[place.path], place.mend.format(path=place.path)
+    if owner is None:
+        return [bad(f"there is no user {place.owner}", why, "systemd-sysusers sessionwrap.conf")]
+    if seen is None or not stat.S_ISDIR(seen.kind):
+        what = f"the directory {place.path} is not there"
+        return [bad(what, "nobody can be recorded", mend)]
+    if seen.uid != owner:
+        return [bad(f"{place.path} belongs to uid {seen.uid}, not {place.owner}", why, mend)]
+    if seen.mode & 0o022 or (place.mode == 0o700 and seen.mode & 0o077):
+        what = f"{place.path} has mode {seen.mode:04o}, not {place.mode:04o}"
+        return [bad(what, why, mend)]
+    if seen.mode & place.mode != place.mode:
+        what = f"{place.path} has mode {seen.mode:04o}, not {place.mode:04o}"
+        return [bad(what, "the services and users' programs cannot read there", mend)]
+    return []
+
+
+def judge_configuration(
+    errors: Sequence[ConfigError], wrong: Mapping[str, Seen], rules: scope.Rules | None
+) -> list[Finding]:
+    """Judge the mistakes of the configuration; ``wrong``: files that not only root can write."""
+    findings = [
+        bad(
+            f"{path} belongs to uid {seen.uid} and has mode {seen.mode:04o}",
+            "who can write there decides who is recorded: until it is mended everybody is "
+            "recorded but root and system accounts",
+            f"chown root:root {path} && chmod go-w {path}",
+        )
+        for path, seen in wrong.items()
+    ]
+    findings += [
+        bad(
+            str(error),
+            "until this is mended everybody is recorded but root and system accounts"
+            if not error.path.endswith(os.path.basename(paths.SETTINGS_FILE))
+            else "the recorder does not start with it",
+            f"${{EDITOR:-vi}} +{max(error.line, 1)} {error.path}",
+        )
+        for error in errors
+        if error.path not in wrong
+    ]
+    if findings or rules is None:
+        return findings
+    if rules.scope == "none":
+        return [
+            look(
+                "scope = none: nobody is recorded",
+                "say who is, in a file of your own",
+                f"${{EDITOR:-vi}} {paths.SCOPE_DROPINS}/scope.conf",
+            )
+        ]
+    path, line = rules.where["scope"]
+    return [fine(f"no mistakes in the configuration; scope = {rules.scope} ({path}:{line})")]
+
+
+# The host
+
+
+def look_at_units() -> list[Finding]:
+    """Look at the units and their sockets."""
+    if not programs.is_booted():
+        return [look("systemd does not run here", "units and sockets could not be looked at")]
+    done = programs.call("systemctl", "show", "-p", PROPERTIES, *UNITS)
+    if done.returncode:
+        raise SessionwrapError(f"systemctl: {done.stderr.strip()}")
+    findings = judge_units(parse_units(done.stdout))
+    active = [finding for finding in findings if finding.why]
+    if not active:  # a unit that is down has no socket, which is told already
+        findings += [found for path in SOCKETS for found in judge_socket(path, _stat(path))]
+    return findings
+
+
+def look_at_permissions() -> list[Finding]:
+    """Look at the directories."""
+    with open("/etc/passwd", encoding="utf-8", errors="surrogateescape") as file:
+        users = parse_passwd(file.read())
+    findings = []
+    for place in PLACES:
+        owner = users[place.owner].uid if place.owner in users else None
+        findings += judge_place(place, _stat(place.path), owner)
+    return findings or [fine("the directories belong to whom they must")]
+
+
+def look_at_configuration() -> list[Finding]:
+    """Look at the rules and the settings, as `sessionwrap check` does."""
+    files, errors = config_files.read_all_scope_files()
+    rules, mistakes = scope.parse_all(files)
+    errors += [*mistakes, *settings.load_all_errors(paths.SETTINGS_FILE)]
+    wrong = {}
+    for error in errors:
+        seen = _stat(error.path)
+        if seen and (seen.uid or seen.mode & 0o022):
+            wrong[error.path] = seen
+    if paths.CONFIG_DIR in wrong:  # the permissions' check tells it
+        del wrong[paths.CONFIG_DIR]
+        errors = [error for error in errors if error.path != paths.CONFIG_DIR]
+        return judge_configuration(errors, wrong, None)
+    return judge_configuration(errors, wrong, rules)
+
+
+def _stat(path: str) -> Seen | None:
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return Seen(stat.S_IFMT(found.st_mode), stat.S_IMODE(found.st_mode), found.st_uid)

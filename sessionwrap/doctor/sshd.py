@@ -1,0 +1,132 @@
+"""What sshd lets users do before, or beside, the recording: docs/threat-model.md."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Sequence
+from typing import Final
+
+from sessionwrap.doctor.finding import Finding, bad, fine, look
+from sessionwrap.setup import programs
+
+OURS: Final = "/etc/ssh/sshd_config.d/00-sessionwrap.conf"
+"""sshd heeds the first value of each keyword, and reads this file first of those beside it."""
+LOADER: Final = ("LD_PRELOAD", "LD_AUDIT", "LD_LIBRARY_PATH", "GCONV_PATH", "LOCPATH")
+"""As in packaging/sshd/sessionwrap.conf."""
+SET_ENV: Final = "SetEnv " + " ".join(f"{name}=" for name in LOADER)
+
+
+def parse(text: str) -> dict[str, list[str]]:
+    """Read what ``sshd -T`` prints: values by keyword in small letters, in their order."""
+    values: dict[str, list[str]] = {}
+    for line in text.split("\n"):
+        keyword, _, value = line.partition(" ")
+        if keyword:
+            values.setdefault(keyword.lower(), []).append(value.strip())
+    return values
+
+
+def judge(values: dict[str, list[str]], unit: str) -> list[Finding]:
+    """Judge sshd's settings; ``unit`` is reloaded to mend them."""
+    findings = []
+    cleared = {value.partition("=")[0] for value in values.get("setenv", [])}
+    missing = [name for name in LOADER if name not in cleared]
+    if missing:
+        findings.append(
+            bad(
+                f"SetEnv does not clear {', '.join(missing)}",
+                "where ~/.pam_environment is read, as by Debian 12's sshd, these run code of the "
+                "user's in the login shell before the recording begins. sshd heeds the first "
+                f"SetEnv only: add variables of your own to {OURS}",
+                _put(SET_ENV, unit),
+            )
+        )
+    findings += _judge_word(
+        values, "PermitUserRC", "no", "~/.ssh/rc runs before the login shell", unit
+    )
+    findings += _judge_word(
+        values,
+        "PermitUserEnvironment",
+        "no",
+        "~/.ssh/environment can set LD_PRELOAD for the login shell",
+        unit,
+    )
+    accepted = _accepted(values.get("acceptenv", []))
+    if accepted:
+        findings.append(
+            bad(
+                f"AcceptEnv {' '.join(accepted)} lets clients set {accepted[0]}-like variables",
+                "they run code of the user's in the login shell before the recording begins",
+                "grep -rniE '^\\s*AcceptEnv' /etc/ssh/sshd_config /etc/ssh/sshd_config.d",
+            )
+        )
+    subsystems = [value.split() for value in values.get("subsystem", [])]
+    if any(words[:2] == ["sftp", "internal-sftp"] for words in subsystems):
+        findings.append(
+            look(
+                "Subsystem sftp is internal-sftp",
+                "it starts no shell: nothing says that somebody copied files",
+                "sed -i 's|\\(^ *Subsystem.*sftp.*\\)internal-sftp.*|Subsystem sftp "
+                "/usr/lib/openssh/sftp-server|' /etc/ssh/sshd_config && systemctl reload " + unit,
+            )
+        )
+    if not findings:
+        findings.append(fine("sshd lets nobody run anything before the recording begins"))
+    return findings + _judge_forwarding(values, unit)
+
+
+def _judge_word(
+    values: dict[str, list[str]], keyword: str, word: str, why: str, unit: str
+) -> list[Finding]:
+    found = values.get(keyword.lower(), ["(not known)"])[0]
+    if found == word:
+        return []
+    return [bad(f"{keyword} is {found}", why, _put(f"{keyword} {word}", unit))]
+
+
+def _judge_forwarding(values: dict[str, list[str]], unit: str) -> list[Finding]:
+    def says(keyword: str, word: str) -> bool:
+        return values.get(keyword, [""])[0] == word
+
+    if says("disableforwarding", "yes"):
+        return []
+    names = {
+        "allowtcpforwarding": "AllowTcpForwarding",
+        "allowstreamlocalforwarding": "AllowStreamLocalForwarding",
+        "x11forwarding": "X11Forwarding",
+    }
+    on = [name for keyword, name in names.items() if not says(keyword, "no")]
+    if not on:
+        return []
+    return [
+        look(
+            f"sshd forwards: {', '.join(on)}",
+            "`ssh -N -L` and programs with windows of their own are not recorded",
+            _put("DisableForwarding yes", unit),
+        )
+    ]
+
+
+def _accepted(patterns: Sequence[str]) -> list[str]:
+    words = [word for value in patterns for word in value.split()]
+    return [word for word in words if any(fnmatch.fnmatchcase(name, word) for name in LOADER)]
+
+
+def _put(line: str, unit: str) -> str:
+    return f"echo '{line}' >> {OURS} && sshd -t && systemctl reload {unit}"
+
+
+# The host
+
+
+def look_at(user: str) -> list[Finding]:
+    """Look at what holds for ``user``, "" for nobody in particular."""
+    if not programs.is_there("sshd"):
+        return [fine("sshd is not installed")]
+    who = ["-C", f"user={user},host=localhost,addr=127.0.0.1"] if user else []
+    done = programs.call("sshd", "-T", *who)
+    if done.returncode:
+        said = done.stderr.strip().rpartition("\n")[2]
+        return [bad(f"sshd's settings are broken: {said}", "sshd does not start again", "sshd -t")]
+    unit = "ssh" if programs.call("systemctl", "cat", "ssh.service").returncode == 0 else "sshd"
+    return judge(parse(done.stdout), unit)

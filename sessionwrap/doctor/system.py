@@ -1,0 +1,125 @@
+"""What else of the host matters: who may read the journal, the clock, the kernel."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import time
+from typing import Final
+
+from sessionwrap import accounts, decisions, paths
+from sessionwrap.doctor.finding import Finding, bad, fine, look
+from sessionwrap.setup import programs
+
+READERS: Final = ("systemd-journal", "adm")
+"""Groups whose members can read all of the journal."""
+PTRACE_SCOPE: Final = "/proc/sys/kernel/yama/ptrace_scope"
+MAX_LEAP: Final = 86400
+"""Seconds that the clock may be behind files that are here already."""
+
+
+def judge_readers(recorded: dict[str, list[str]]) -> list[Finding]:
+    """Judge recorded users with the groups by which they can read the journal."""
+    return [
+        look(
+            f"{user} is recorded, and in {', '.join(groups)}",
+            "members read all recordings, with what others' terminals showed",
+            " && ".join(f"gpasswd -d {user} {group}" for group in groups),
+        )
+        for user, groups in sorted(recorded.items())
+    ] or [fine("no recorded user can read the journal")]
+
+
+def judge_clock(is_synchronized: bool, now: float, newest: float) -> list[Finding]:
+    """Judge the clock; ``newest`` is when a file of this host was made, both since the epoch."""
+    if now < newest - MAX_LEAP:
+        days = (newest - now) / 86400
+        return [
+            bad(
+                f"the clock is at least {days:.0f} days late",
+                "recordings have wrong times, and `list --since` does not find them",
+                "timedatectl set-ntp true",
+            )
+        ]
+    if not is_synchronized:
+        return [
+            look(
+                "the clock is not synchronized",
+                "recordings of several hosts cannot be held against each other",
+                "timedatectl set-ntp true",
+            )
+        ]
+    return [fine("the clock is synchronized")]
+
+
+def judge_ptrace(scope: str | None) -> list[Finding]:
+    """Judge kernel.yama.ptrace_scope; None: the kernel does not have it."""
+    why = "a process that a user left running can trace their next login before it is recorded"
+    if scope is None:
+        return [look("the kernel has no Yama: processes of one user may trace each other", why)]
+    if scope == "0":
+        line = "kernel.yama.ptrace_scope = 1"
+        file = "/etc/sysctl.d/60-sessionwrap.conf"
+        mend = f"echo '{line}' > {file} && sysctl -p {file}"
+        return [look("kernel.yama.ptrace_scope is 0", why, mend)]
+    return [fine(f"kernel.yama.ptrace_scope is {scope}")]
+
+
+def judge_hidepid(mounts: str) -> list[Finding]:
+    """Judge how /proc is mounted, from /proc/mounts."""
+    for line in mounts.split("\n"):
+        words = line.split()
+        if words[1:3] != ["/proc", "proc"]:
+            continue
+        options = dict(word.partition("=")[::2] for word in words[3].split(","))
+        hide = options.get("hidepid", "0")
+        if hide in ("4", "ptraceable"):
+            return [
+                bad(
+                    f"/proc is mounted with hidepid={hide}",
+                    "the recorder cannot see who asks for a recording, and refuses",
+                    "mount -o remount,hidepid=2 /proc",
+                )
+            ]
+        if hide not in ("0", "off"):
+            return [fine(f"/proc is mounted with hidepid={hide}: recording works with it")]
+    return []
+
+
+# The host
+
+
+def look_at() -> list[Finding]:
+    """Look at who reads the journal, at the clock and the kernel."""
+    done = programs.call("timedatectl", "show", "-p", "NTPSynchronized", "--value")
+    newest = os.stat(paths.SETTINGS_SCHEMA).st_mtime
+    try:
+        with open(PTRACE_SCOPE) as file:
+            scope = file.read().strip()
+    except FileNotFoundError:
+        scope = None
+    with open("/proc/mounts") as file:
+        mounts = file.read()
+    return [
+        *judge_readers(_recorded_readers()),
+        *judge_clock(done.stdout.strip() == "yes", time.time(), newest),
+        *judge_ptrace(scope),
+        *judge_hidepid(mounts),
+    ]
+
+
+def _recorded_readers() -> dict[str, list[str]]:
+    rules = decisions.Rules()
+    found: dict[str, list[str]] = {}
+    for name in READERS:
+        try:
+            group = grp.getgrnam(name)
+        except KeyError:
+            continue
+        users = {entry.pw_name for entry in pwd.getpwall() if entry.pw_gid == group.gr_gid}
+        for user in {*users, *group.gr_mem}:
+            account = accounts.look_up(user)
+            if account and rules.decide(account)[0].record:
+                found.setdefault(user, []).append(name)
+    return found

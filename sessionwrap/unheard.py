@@ -1,0 +1,90 @@
+"""Entries that the journal may not have taken from the hook: kept, and sent with a later login.
+
+An alert must name who got in unrecorded while journald was away or its disk full, too. What is
+kept is root's: nobody else can read or forge it. Standard library only: every login waits for this.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from sessionwrap import journal_protocol, paths
+from sessionwrap.errors import SinkError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_ENTRIES = 1000
+"""What comes beyond that is dropped; the one that is kept last says so."""
+MAX_BYTES = 65536
+AT_ONCE = 32
+"""How many one login sends."""
+
+
+def log(
+    fields: Mapping[str, str],
+    directory: str = paths.UNHEARD_DIR,
+    journal: str = paths.JOURNAL_SOCKET,
+) -> None:
+    """Log an entry now, or keep it for later; OSError where neither can be."""
+    if not journal_protocol.log(fields, journal) or not journal_protocol.has_room():
+        _keep(dict(fields), directory)
+
+
+def _keep(fields: dict[str, str], directory: str) -> None:
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    kept = len(os.listdir(directory))
+    if kept >= MAX_ENTRIES:
+        return
+    dropped = ". Later ones were dropped" if kept == MAX_ENTRIES - 1 else ""
+    when = time.strftime("%Y-%m-%d %H:%M:%S %Z")
+    fields["MESSAGE"] += f" (said late: it was {when}, and the journal was away or full{dropped})"
+    name = f"{directory}/{time.time_ns():020}-{os.getpid()}"
+    fd = os.open(f"{directory}/.{os.getpid()}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        os.write(fd, journal_protocol.pack(fields))
+    finally:
+        os.close(fd)
+    os.rename(f"{directory}/.{os.getpid()}", name)
+
+
+def send(directory: str = paths.UNHEARD_DIR, journal: str = paths.JOURNAL_SOCKET) -> None:
+    """Send what was kept, the oldest first, if the journal takes it now. OSError."""
+    try:
+        names = sorted(name for name in os.listdir(directory) if name[0] != ".")
+    except FileNotFoundError:
+        return
+    if not names or not journal_protocol.has_room():
+        return
+    try:
+        sock = journal_protocol.connect(journal)
+    except SinkError:
+        return
+    try:
+        for name in names[:AT_ONCE]:
+            if not _send_one(sock, f"{directory}/{name}", f"{directory}/.{os.getpid()}"):
+                return
+    finally:
+        sock.close()
+
+
+def _send_one(sock: journal_protocol.Socket, path: str, claimed: str) -> bool:
+    """Send one and forget it; false where the journal does not take it."""
+    try:
+        os.rename(path, claimed)  # of two hooks only one sends it
+    except FileNotFoundError:
+        return True
+    fd = os.open(claimed, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        sent = journal_protocol.send(sock, os.read(fd, MAX_BYTES))
+    except SinkError:
+        sent = False
+    finally:
+        os.close(fd)
+    if sent:
+        os.unlink(claimed)
+    else:
+        os.rename(claimed, path)
+    return sent

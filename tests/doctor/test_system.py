@@ -1,0 +1,47 @@
+"""What is said of readers of the journal, the clock and the kernel."""
+
+from __future__ import annotations
+
+import pytest
+
+from sessionwrap.doctor import system as checks
+from sessionwrap.doctor.finding import BAD, FINE, LOOK, Finding
+
+MOUNTS = "proc /proc proc rw,nosuid,nodev,noexec,relatime{} 0 0\ntmpfs /run tmpfs rw 0 0\n"
+
+
+def severities(findings: list[Finding]) -> list[str]:
+    return [finding.severity for finding in findings]
+
+
+def test_a_recorded_user_who_reads_the_journal_is_to_look_at() -> None:
+    assert severities(checks.judge_readers({})) == [FINE]
+    [finding] = checks.judge_readers({"alice": ["systemd-journal", "adm"]})
+    assert finding.severity == LOOK
+    assert finding.mend == "gpasswd -d alice systemd-journal && gpasswd -d alice adm"
+
+
+def test_a_clock_that_is_off_is_told() -> None:
+    now = 1_795_000_000.0
+    assert severities(checks.judge_clock(True, now, now - 1)) == [FINE]
+    assert severities(checks.judge_clock(False, now, now - 1)) == [LOOK]
+    assert severities(checks.judge_clock(False, 0, now)) == [BAD]
+
+
+@pytest.mark.parametrize(("scope", "says"), [(None, LOOK), ("0", LOOK), ("1", FINE), ("3", FINE)])
+def test_processes_that_may_trace_each_other_are_to_look_at(scope: str | None, says: str) -> None:
+    assert severities(checks.judge_ptrace(scope)) == [says]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ("", []),
+        (",hidepid=0", []),
+        (",hidepid=2", [FINE]),
+        (",hidepid=invisible,gid=4", [FINE]),
+        (",hidepid=ptraceable", [BAD]),
+    ],
+)
+def test_a_proc_that_hides_all_processes_is_bad(options: str, says: list[str]) -> None:
+    assert severities(checks.judge_hidepid(MOUNTS.format(options))) == says

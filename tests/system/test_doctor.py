@@ -1,0 +1,213 @@
+"""`sessionwrap doctor` finds what is broken, nothing on a fresh host; what it tells mends it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+import pytest
+from host import Host
+
+from tests.system.helpers import alerts, as_user, command, login, logout, recordings, wait_for_end
+
+OPTIONAL = "sed -i '/pam-hook/s/required/optional/' /etc/pam.d/common-session"
+INCLUDE_LAST = "sed -i -e '/^@include common-session/{h;d' -e '}' -e '$G' /etc/pam.d/sshd"
+READENV = "echo 'session required pam_env.so user_readenv=1' >> /etc/pam.d/su"
+DROPIN = "mkdir -p {0} && printf '{1}\\n' > {0}/a.conf"
+JOURNALD = DROPIN.format("/etc/systemd/journald.conf.d", "[Journal]\\nRateLimitBurst=50")
+UNIT = "/etc/systemd/system/sessionwrapd.service.d"
+UNIT_LIMIT = DROPIN.format(UNIT, "[Service]\\nLogRateLimitIntervalSec=30s")
+SSHD = "rm /etc/ssh/sshd_config.d/sessionwrap.conf && systemctl reload ssh"
+
+BROKEN = {
+    "overlay stopped": (
+        "systemctl stop sessionwrap-userdb.socket sessionwrap-userdb.service",
+        "sessionwrap-userdb.socket is inactive",
+    ),
+    "overlay masked": (
+        "systemctl mask --now sessionwrap-userdb.socket",
+        "sessionwrap-userdb.socket is masked",
+    ),
+    "recorder stopped": (
+        "systemctl stop sessionwrapd.socket sessionwrapd.service",
+        "sessionwrapd.socket is inactive",
+    ),
+    "recorder disabled": (
+        "systemctl disable sessionwrapd.service",
+        "sessionwrapd.service is not enabled",
+    ),
+    "socket removed": ("rm /run/sessionwrap/recorder.sock", "recorder.sock is not there"),
+    "socket closed to users": ("chmod 600 /run/sessionwrap/recorder.sock", "has mode 0600"),
+    "nsswitch changed": (
+        "sed -i 's/^passwd:.*/passwd: files systemd/' /etc/nsswitch.conf",
+        "does not ask systemd first",
+    ),
+    "PAM line removed": ("sed -i /pam-hook/d /etc/pam.d/common-session", "is not in the session"),
+    "PAM line commented out": (
+        "sed -i 's/^session.*pam-hook/#&/' /etc/pam.d/common-session",
+        "is not in the session",
+    ),
+    "PAM line optional": (OPTIONAL, "the hook is `optional`"),
+    "PAM line after pam_env": (INCLUDE_LAST, "before the hook runs"),
+    "users' variables in su": (READENV, "pam_env reads a file of the user's"),
+    "configuration open": ("chmod 777 /etc/sessionwrap", "/etc/sessionwrap has mode 0777"),
+    "rules open": ("chmod 666 /etc/sessionwrap/conf.d/tests.conf", "tests.conf belongs to"),
+    "tickets open": ("chmod 777 /run/sessionwrap/tickets", "tickets has mode 0777"),
+    "spool of another": ("chown alice /run/sessionwrap/spool", "spool belongs to uid"),
+    "rate limit lowered": (JOURNALD, "journald drops entries above 50"),
+    "rate limit of the recorder": (
+        UNIT_LIMIT + " && systemctl daemon-reload",
+        "rate limit holds for the recorder",
+    ),
+    "sshd's settings removed": (SSHD, "SetEnv does not clear"),
+    "login shell listed": (
+        "echo /usr/bin/sessionwrap-shell >> /etc/shells",
+        "/etc/shells lists /usr/bin/sessionwrap-shell",
+    ),
+    "login shell by hand": ("usermod -s /usr/bin/sessionwrap-shell bob", "no real shell is noted"),
+}
+
+
+def doctor(host: Host, user: str = "alice", timeout: float = 90) -> dict[str, Any]:
+    """Give what `doctor --json` prints; its exit status says whether anything is bad."""
+    done = host.run(["sessionwrap", "doctor", user, "--json"], check=False, timeout=timeout)
+    assert done.stderr == ""
+    report: dict[str, Any] = json.loads(done.stdout)
+    assert done.returncode == (1 if report["bad"] else 0)
+    return report
+
+
+def bad(report: dict[str, Any]) -> list[dict[str, str]]:
+    found = [finding for finding in report["findings"] if finding["severity"] == "bad"]
+    assert len(found) == report["bad"]
+    return found
+
+
+def said_of_the_login(report: dict[str, Any]) -> list[str]:
+    return [entry["what"] for entry in report["findings"] if entry["topic"] == "a login"]
+
+
+def test_nothing_is_bad_on_a_fresh_host(host: Host) -> None:
+    report = doctor(host)
+    assert bad(report) == []
+    assert said_of_the_login(report) == ["a login of alice by sshd is recorded: groups = wheel"]
+
+
+def test_a_user_out_of_scope_is_told_not_to_be_recorded(host: Host) -> None:
+    report = doctor(host, "bob")
+    assert bad(report) == []
+    assert said_of_the_login(report) == ["a login of bob by sshd is not recorded: scope = some"]
+
+
+def test_root_is_told_to_be_left_out(host: Host) -> None:
+    report = doctor(host, "root")
+    assert bad(report) == []
+    [told] = said_of_the_login(report)
+    assert told.startswith("a login of root by sshd is not recorded: a system account")
+
+
+def test_a_look_leaves_no_session_no_process_and_no_alert(host: Host) -> None:
+    before = host.run(["cat", "/etc/passwd", "/etc/shadow", "/etc/pam.d/common-session"]).stdout
+    doctor(host)
+    host.wait_until(lambda: host.run(["loginctl", "--no-legend", "list-sessions"]).stdout == "")
+    assert host.run(["pgrep", "-f", "pam_session"], check=False).stdout == ""
+    assert alerts(host) == []
+    assert recordings(host) == []
+    after = host.run(["cat", "/etc/passwd", "/etc/shadow", "/etc/pam.d/common-session"]).stdout
+    assert after == before
+
+
+def test_it_can_be_called_in_a_login_that_is_recorded_itself(host: Host) -> None:
+    # Audit session and ticket of that login are not those of the login that is tried.
+    host.write("/etc/sudoers.d/wheel", "%wheel ALL=(ALL) NOPASSWD: ALL\n", 0o440)
+    with login(host, "alice", dimensions=(200, 120)) as terminal:
+        shown = command(terminal, "sudo sessionwrap doctor alice; echo status $?")
+        logout(terminal)
+    assert "a login of alice by sshd is recorded: groups = wheel" in shown
+    assert "status 0" in shown
+    assert [entry["kind"] for entry in wait_for_end(host)] == ["terminal"]
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_what_is_broken_is_found_and_mended_by_the_command_that_is_told(
+    host: Host, what: str
+) -> None:
+    breaks, says = BROKEN[what]
+    host.run(["sh", "-ec", breaks])
+    found = bad(doctor(host))
+    assert [finding["what"] for finding in found if says in finding["what"]], found
+    assert all(finding["why"] and finding["mend"] for finding in found)
+    for mend in dict.fromkeys(finding["mend"] for finding in found):
+        host.run(["sh", "-c", mend], check=False)
+    assert bad(doctor(host)) == []
+    with login(host, "alice") as terminal:
+        logout(terminal)
+    assert [entry["user"] for entry in wait_for_end(host)] == ["alice"]
+
+
+def test_sssd_that_starts_tlog_is_found_and_switched_off(host: Host) -> None:
+    rules = "[sssd]\ndomains = example\n[session_recording]\nscope = some\ngroups = ops\n"
+    host.write("/etc/sssd/sssd.conf", rules, 0o600)
+    host.run(["mkdir", "-p", "/etc/sssd/conf.d"])
+    [finding] = bad(doctor(host))
+    assert finding["topic"] == "SSSD"
+    assert "tlog's" in finding["why"]
+    # The end of the command restarts SSSD, which this host does not have.
+    host.run(["sh", "-c", finding["mend"]], check=False)
+    assert bad(doctor(host)) == []
+
+
+def test_a_mistake_in_the_rules_is_found_with_its_line(host: Host) -> None:
+    host.write("/etc/sessionwrap/conf.d/tests.conf", "[session_recording]\nscope = sum\n")
+    found = bad(doctor(host))
+    assert found[0]["what"].startswith("/etc/sessionwrap/conf.d/tests.conf:2: scope: 'sum'")
+    assert found[0]["mend"].endswith("+2 /etc/sessionwrap/conf.d/tests.conf")
+
+
+def test_a_login_that_passes_unrecorded_is_bad_under_best_effort_too(host: Host) -> None:
+    policy = "[failure_policy]\npolicy = best_effort\n"
+    host.write("/etc/sessionwrap/conf.d/policy.conf", policy)
+    host.run(["systemctl", "stop", "sessionwrapd.socket", "sessionwrapd.service"])
+    told = said_of_the_login(doctor(host))
+    assert told[0].startswith("a login of alice by sshd goes on unrecorded: ")
+
+
+def test_a_missing_python_pam_is_bad_and_said_plainly(host: Host) -> None:
+    host.run(["dpkg", "--remove", "--force-depends", "python3-pampy"])
+    [finding] = bad(doctor(host))
+    assert finding["what"].startswith("no session was opened: python-pam is not installed")
+    assert finding["mend"] == "apt-get install python3-pampy python3-six"
+
+
+def test_without_a_user_everything_else_is_looked_at(host: Host) -> None:
+    done = host.run(["sessionwrap", "doctor", "--json"])
+    report = json.loads(done.stdout)
+    assert bad(report) == []
+    assert said_of_the_login(report) == ["no user was named: no session was opened"]
+
+
+def test_only_root_may_call_it_and_only_for_a_user_who_exists(host: Host) -> None:
+    done = as_user(host, "bob", "sessionwrap", "doctor", "bob")
+    assert (done.returncode, done.stderr) == (5, "sessionwrap: only root may do this\n")
+    done = host.run(["sessionwrap", "doctor", "nobody-of-that-name"], check=False)
+    assert (done.returncode, done.stderr) == (
+        4,
+        "sessionwrap: no such user: 'nobody-of-that-name'\n",
+    )
+
+
+def test_colours_are_for_terminals_only(host: Host) -> None:
+    words = ["sessionwrap", "doctor", "alice"]
+    assert "\x1b" not in host.run(words).stdout
+    shown = host.run(["script", "-qec", " ".join(words), "/dev/null"]).stdout
+    assert "\x1b[32mfine" in shown
+    lines = shown.replace("\r", "").splitlines()
+    assert lines[-1].endswith("to look at")
+    assert all(len(line) < 120 for line in lines if "mend:" not in line)
+
+
+def test_a_reader_that_goes_away_is_no_fault(host: Host) -> None:
+    words = ["bash", "-c", "sessionwrap doctor alice | head -n 1; exit ${PIPESTATUS[1]}"]
+    done = subprocess.run(host.command(words), capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"services\n", b"")
