@@ -249,6 +249,26 @@ def test_root_is_recorded_by_name_only_over_ssh_and_at_the_console(host: Host) -
     assert alerts(host) == []
 
 
+def test_root_by_su_or_sudo_is_seen_where_the_terminal_is_recorded_and_else_an_alert(
+    host: Host,
+) -> None:
+    ways.prepare(host, "alice", "root")
+    host.run(["sessionwrap", "enroll", "root"])
+    rules(host, "scope = some", "users = alice, root")
+    for user, expected in (("alice", 0), ("bob", 1)):
+        for line in ("sudo -i", "sudo su -"):
+            with login(host, user) as terminal:
+                terminal.sendline(line)
+                terminal.expect_exact(PROMPT)
+                assert command(terminal, "id -un") == "root\r\n"
+                ways.leave(terminal)
+                logout(terminal)
+        named = [line for line in alerts(host) if "A login of root by su" in line]
+        assert len(named) == 2 * expected
+    found = ways.settled(host, 2)
+    assert [b"id -un\r\nroot" in played(host, one["rec"]) for one in found] == [True, True]
+
+
 def test_root_gets_in_with_an_alert_when_nothing_of_ours_runs(host: Host) -> None:
     ways.prepare(host, "root")
     host.run(["sessionwrap", "enroll", "root"])
@@ -278,11 +298,21 @@ def test_root_has_the_shell_of_before_once_no_longer_enrolled(host: Host) -> Non
     assert recordings(host) == []
 
 
-def test_the_rescue_shell_starts_where_our_login_shell_cannot_and_mends_root(host: Host) -> None:
+@pytest.mark.parametrize("how", ["missing", "broken"])
+def test_the_rescue_shell_mends_root_where_our_login_shell_does_not_run(
+    host: Host, how: str
+) -> None:
     ways.prepare(host, "root")
     host.run(["sessionwrap", "enroll", "root"])
-    host.run(["mv", OURS, "/root/away"])
-    argv = host.command(["script", "-qec", "sulogin --force", "/dev/null"])
+    if how == "missing":
+        host.run(["mv", OURS, "/root/away"])
+        words = []
+    else:
+        host.write(OURS, "#!/bin/false\n", 0o755)
+        words = ["SUSHELL=/bin/sh"]
+    # As rescue.service has it: what setup gives to all services, and the kernel's command line.
+    words = ["env", "SYSTEMD_NSS_BYPASS_SYNTHETIC=1", *words]
+    argv = host.command([*words, "script", "-qec", "sulogin --force", "/dev/null"])
     with pexpect.spawn(argv[0], argv[1:], timeout=30, encoding="utf-8") as terminal:
         terminal.expect_exact("password")
         terminal.sendline(ways.PASSWORD)
