@@ -43,6 +43,11 @@ ANSWER_SECONDS = 2
 """How long the recorder may take to say that it is there."""
 DIVERSIONS = (b"SYSTEMD_BYPASS_USERDB=", b"SYSTEMD_ONLY_USERDB=")
 """Variables with which the caller of su or sudo makes NSS pass the overlay over."""
+PTS_MAJOR = 136
+"""Major number of the terminals that recordings run on (devices.txt of the kernel)."""
+BECOMING = ("su", "su-l", "sudo", "sudo-i", "runuser", "runuser-l")
+"""PAM services of programs that start /bin/bash for root, whatever /etc/passwd says: systemd's NSS
+module answers them for root itself. `sessionwrap setup` sees to it that it does not elsewhere."""
 MAX_ENVIRONMENT = 8 << 20
 """Bytes; more is more than execve(2) takes (6 MiB: three quarters of the largest stack limit)."""
 
@@ -99,6 +104,9 @@ def open_session(items: Items) -> None:
         _alert_mistake(items, str(rules.mistake))
     if rules.leaves_out(items.service):
         return
+    becomes_root = items.user == "root" and items.service in BECOMING
+    if items.user == "root" and not becomes_root:
+        os.environ[accounts.NO_SYNTHETIC] = "1"
     try:
         account = accounts.look_up(items.user)
     except OSError as error:
@@ -107,6 +115,8 @@ def open_session(items: Items) -> None:
     if account is None:
         raise LoginRefused(f"there is no user {items.user!r}")
     decision, policy = rules.decide(account, items.service)
+    if becomes_root and decision.record and _is_within_recording(items.application):
+        decision = scope.Decision(False, "root in a terminal that is being recorded", "", 0)
     ticket = make_ticket(items, account, decision, policy)
     problem = ""
     try:
@@ -213,6 +223,20 @@ def _is_diverted(application: int) -> bool:
     return len(environment) == MAX_ENVIRONMENT or any(
         entry.startswith(DIVERSIONS) for entry in environment.split(b"\0")
     )
+
+
+def _is_within_recording(pid: int) -> bool:
+    """Tell whether a process or one that it comes from is on a terminal that is being recorded."""
+    for _ in range(tickets.MAX_ANCESTORS):
+        device = tickets.terminal_of(pid)
+        if os.major(device) == PTS_MAJOR:
+            link = f"{paths.SPOOL_DIR}/pts-{os.minor(device)}"  # recorder/running.py makes them
+            if os.path.islink(link):
+                return True
+        pid, _start = tickets.parent_and_start(pid)
+        if pid <= 1:
+            break
+    return False
 
 
 def tell_recorder(ticket: tickets.Ticket, path: str = paths.RECORDER_SOCKET) -> tuple[bytes, str]:

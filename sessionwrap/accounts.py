@@ -18,6 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+NO_SYNTHETIC = "SYSTEMD_NSS_BYPASS_SYNTHETIC"
+"""Variable by which systemd's NSS module does not answer for root itself (its nss-systemd.c)."""
 OVERLAY = "io.sessionwrap.Overlay"
 """Our own service of systemd's user database, which answers the login shell."""
 ACCOUNT_SECONDS = 8.0
