@@ -55,6 +55,10 @@ GUEST = b"G"
 """Mode of TERMINAL: the terminal is another session's and outlives the caller, who waits."""
 MODES = (LEADER, WAITS, GUEST)
 
+NOT_KEPT = "the journal does not keep what it is sent"
+NO_ROOM = "the disk that the journal is on is full"
+"""Two reasons of REFUSED that say what becomes of an entry that is logged now."""
+
 MAX_TERM = 64
 STREAM = 1
 SEQPACKET = 5
