@@ -74,8 +74,12 @@ def connect(path: str, seconds: int, kind: int = SEQPACKET) -> socket:
     import _socket  # a login that is not recorded does not pay for it
 
     sock = _socket.socket(_socket.AF_UNIX, kind | _socket.SOCK_CLOEXEC)
-    limit_time(sock, seconds)
-    sock.connect(path)
+    try:
+        limit_time(sock, seconds)
+        sock.connect(path)
+    except OSError:
+        sock.close()
+        raise
     return sock
 
 
