@@ -87,8 +87,9 @@ def main() -> None:
 def _tidy() -> None:
     """Do what earlier logins have left over."""
     try:
-        unheard.send()
         tickets.sweep()
+        if unheard.waits() and not _recorder_problem(handshake.PING):
+            unheard.send()
     except OSError as error:
         # Nothing of this login's: a later one does it.
         print(f"sessionwrap: {error}", file=sys.stderr, flush=True)
@@ -129,7 +130,7 @@ def open_session(items: Items) -> None:
     else:
         problem = problem or why_not(account, ticket)
         outcome = _outcome(ticket, problem)
-    _log(login_entry.fields(ticket, outcome, problem))
+    _log(login_entry.fields(ticket, outcome, problem), problem)
     if outcome == login_entry.REFUSED:
         raise LoginRefused(
             f"this login must be recorded, but {problem}. Please tell an administrator."
@@ -182,7 +183,7 @@ def why_not(account: accounts.Account, ticket: tickets.Ticket) -> str:
     """Say why this login would not be recorded; "" where all is well."""
     if shells.is_no_login(account.shell):
         return ""  # nobody gets a shell here
-    return _launch_problem(account, ticket) or _recorder_problem(ticket)
+    return _launch_problem(account, ticket) or _recorder_problem(handshake.login(ticket.name))
 
 
 def _launch_problem(account: accounts.Account, ticket: tickets.Ticket) -> str:
@@ -204,9 +205,13 @@ def _launch_problem(account: accounts.Account, ticket: tickets.Ticket) -> str:
     return "the user database was changed or restarted meanwhile: log in once more"
 
 
-def _recorder_problem(ticket: tickets.Ticket) -> str:
+def _recorder_problem(question: bytes) -> str:
+    """Say why no recording can be made, or none that is kept; "" where all is well.
+
+    ``question`` is a PING, or tells the recorder of this login.
+    """
     try:
-        kind, text = tell_recorder(ticket)
+        kind, text = ask_recorder(question)
     except (OSError, SessionwrapError) as error:
         return f"the recorder does not answer: {error}"
     return "" if kind == handshake.OK else text
@@ -239,11 +244,11 @@ def _is_within_recording(pid: int) -> bool:
     return False
 
 
-def tell_recorder(ticket: tickets.Ticket, path: str = paths.RECORDER_SOCKET) -> tuple[bytes, str]:
-    """Tell the recorder of the login, and hear whether a recording can be made: kind, reason."""
+def ask_recorder(question: bytes, path: str = paths.RECORDER_SOCKET) -> tuple[bytes, str]:
+    """Give the recorder's answer: kind, and the reason where it is REFUSED."""
     sock = handshake.connect(path, ANSWER_SECONDS)
     try:
-        sock.send(handshake.login(ticket.name))
+        sock.send(question)
         return handshake.parse_reply(sock.recv(handshake.MAX_FRAME), 0)
     finally:
         sock.close()
@@ -258,14 +263,15 @@ def _outcome(ticket: tickets.Ticket, problem: str) -> str:
     text = (
         f"A login of {ticket.user} by {ticket.service} {what}: it must be recorded, but {problem}"
     )
-    _log(journal_protocol.not_recorded_fields(text, ticket.user, ticket.service, ticket.name))
+    fields = journal_protocol.not_recorded_fields(text, ticket.user, ticket.service, ticket.name)
+    _log(fields, problem)
     return login_entry.REFUSED if refused else login_entry.PASSED
 
 
-def _log(fields: dict[str, str]) -> None:
-    """Log an entry, now or when the journal is back."""
+def _log(fields: dict[str, str], problem: str = "") -> None:
+    """Log an entry, and once more when the journal is back, if it does not keep it now."""
     try:
-        unheard.log(fields)
+        unheard.log(fields, is_kept=problem not in (handshake.NOT_KEPT, handshake.NO_ROOM))
     except OSError as error:
         print(f"sessionwrap: {fields['MESSAGE']}: {error}", file=sys.stderr, flush=True)
 
