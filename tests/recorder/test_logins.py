@@ -116,7 +116,7 @@ def test_a_login_that_is_not_recorded_or_is_over_is_not_watched(loop: Loop) -> N
 def test_more_logins_than_the_limit_are_refused(
     loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sessionwrap.recorder.logins.MAX_LOGINS", 1)
+    monkeypatch.setattr("sessionwrap.recorder.logins.MAX_LOGINS_OF_USER", 1)
     logins = logins_of(loop)
     with application() as pid, application() as other:
         logins.add(write_ticket(pid).name)
