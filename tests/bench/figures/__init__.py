@@ -16,6 +16,7 @@ from tests.bench.figures import (
     space,
     start,
     unrecorded,
+    ways_in,
 )
 from tests.bench.results import Result, Sizes
 
@@ -27,6 +28,7 @@ FIGURES: Final[dict[str, Callable[[Sizes], list[Result]]]] = {
     "unrecorded": unrecorded.measure,
     "hook": hook.measure,
     "getpwnam": getpwnam.measure,
+    "ways_in": ways_in.measure,
     "space": space.measure,
     "many": many.measure,
     "list": listing.measure,
