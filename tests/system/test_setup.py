@@ -184,7 +184,7 @@ def _kill_after(host: Host, verb: str, seconds: float) -> None:
     subprocess.run(host.command(words), capture_output=True, timeout=60, check=False)
 
 
-STEPS = ("Users", "Units", "Root", "NameService", "DebianPam")
+STEPS = ("Users", "Units", "Sshd", "NameService", "DebianPam")
 KILLED = """
 import os, signal, sys
 from sessionwrap.setup import steps
