@@ -115,6 +115,8 @@ def become(path: str, args: list[bytes], env: Environment, as_login: bool) -> No
         os.execve(path, argv, env)
     except OSError as error:
         _alert_shell(path, str(error.strerror))
+        if env.get(b"SHELL") == os.fsencode(path):
+            env[b"SHELL"] = FALLBACK_SHELL.encode()
         os.execve(FALLBACK_SHELL, [b"-sh" if as_login else b"sh", *args], env)
 
 
@@ -203,16 +205,30 @@ def _has_option(command: list[str], letter: str, with_value: str) -> bool:
 
 
 def _known_shell(fallback: str) -> str:
-    """Give the first shell that works: the user's own, the recorder's word, /bin/sh."""
+    """Give the user's own shell, the recorder's word where that is not known; /bin/sh, with an
+    alert, where it does not work.
+    """
     from sessionwrap import accounts, shells  # only where the ticket names no shell
 
     account = accounts.look_up(os.getuid())
-    shell = shells.real_shell(account.name, account.base_shell) if account else ""
-    for candidate in (shell, fallback or _shell_of_settings()):
-        if shells.usable(candidate):
-            return candidate
-    _alert_shell(shell or fallback, "it is missing, not executable, or sessionwrap-shell itself")
+    shell = _own_shell(account.name, account.base_shell) if account else ""
+    shell = shell or fallback or _shell_of_settings()
+    if shells.usable(shell):
+        return shell
+    _alert_shell(shell, "it is missing, not executable, or sessionwrap-shell itself")
     return FALLBACK_SHELL
+
+
+def _own_shell(user: str, base_shell: str) -> str:
+    """Give what ``shells.real_shell`` does, a shell that does not work too."""
+    from sessionwrap import shells
+    from sessionwrap.errors import ConfigError
+
+    try:
+        enrolled = shells.lookup(user) if shells.is_login_shell(base_shell) else ""
+    except ConfigError:
+        return ""
+    return enrolled or shells.real_shell(user, base_shell)
 
 
 def _shell_of_settings() -> str:
