@@ -41,6 +41,9 @@ WITHOUT_TERMINAL = ("atd", "cron", "crond", "polkit-1", "systemd-user")
 
 ANSWER_SECONDS = 2
 """How long the recorder may take to say that it is there."""
+GROUP_SECONDS = 12
+"""How long the groups of a user may take: longer than the overlay waits for them. Whom it could
+see to be out of scope must not be in scope here, for want of the groups."""
 DIVERSIONS = (b"SYSTEMD_BYPASS_USERDB=", b"SYSTEMD_ONLY_USERDB=")
 """Variables with which the caller of su or sudo makes NSS pass the overlay over."""
 PTS_MAJOR = 136
@@ -109,7 +112,7 @@ def open_session(items: Items) -> None:
     if items.user == "root" and not becomes_root:
         os.environ[accounts.NO_SYNTHETIC] = "1"
     try:
-        account = accounts.look_up(items.user)
+        account = accounts.look_up(items.user, GROUP_SECONDS)
     except OSError as error:
         _pass_unknown(items, *rules.decide_unknown(items.user), str(error))
         return

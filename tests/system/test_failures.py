@@ -246,19 +246,27 @@ def set_real_shell(host: Host, user: str, shell: str, where: str) -> None:
 def test_a_real_shell_that_is_missing_becomes_bin_sh_with_an_alert(host: Host, where: str) -> None:
     set_real_shell(host, "alice", "/bin/nosuchshell", where)
     done = ssh(host, "alice", "-tt", "echo in $0; echo $SHELL")
-    assert b"/bin/sh" in done.stdout
+    assert b"in sh\r\n/bin/sh\r\n" in done.stdout
     assert any("/bin/nosuchshell cannot be started" in line for line in alerts(host))
     assert [each["user"] for each in wait_for_end(host)] == ["alice"]
 
 
-@pytest.mark.parametrize("where", ["passwd", "enrolled"])
 def test_a_login_shell_whose_real_shell_is_itself_does_not_start_itself_for_ever(
-    host: Host, where: str
+    host: Host,
 ) -> None:
     host.run(["ln", "-s", "/usr/bin/sessionwrap-shell", "/usr/local/bin/mysh"])
-    set_real_shell(host, "alice", "/usr/local/bin/mysh", where)
+    set_real_shell(host, "alice", "/usr/local/bin/mysh", "enrolled")
     assert gets_in(host, "alice")
     assert any("sessionwrap-shell itself" in line for line in alerts(host))
+    assert [each["user"] for each in wait_for_end(host)] == ["alice"]
+
+
+def test_whose_passwd_entry_is_a_link_to_our_login_shell_gets_the_shell_of_the_settings(
+    host: Host,
+) -> None:
+    host.run(["ln", "-s", "/usr/bin/sessionwrap-shell", "/usr/local/bin/mysh"])
+    set_real_shell(host, "alice", "/usr/local/bin/mysh", "passwd")
+    assert b"in bash\r\n" in ssh(host, "alice", "-tt", "echo in $0").stdout
     assert [each["user"] for each in wait_for_end(host)] == ["alice"]
 
 

@@ -179,8 +179,8 @@ def test_where_the_journal_takes_but_does_not_keep_strict_sessions_end_and_other
     host = lenient
     with login(host, "alice") as strict, login(host, "carol") as other:
         command(strict, "echo kept")
-        words = ["journalctl", "--output=cat", "--all", "TLOG_USER=alice"]
-        host.wait_until(lambda: "echo kept" in host.run(words).stdout)
+        (begun,) = [each for each in recordings(host) if each["user"] == "alice"]
+        host.wait_until(lambda: "kept" in str(messages(host, begun["rec"])))
         keep_nothing(host)
         assert command(strict, "echo lost") == "lost\r\n"
         assert command(other, "echo lost") == "lost\r\n"
