@@ -41,8 +41,16 @@ WITHOUT_TERMINAL = ("atd", "cron", "crond", "polkit-1", "systemd-user")
 
 ANSWER_SECONDS = 2
 """How long the recorder may take to say that it is there."""
+GROUP_SECONDS = 12
+"""How long the groups of a user may take: longer than the overlay waits for them. Whom it could
+see to be out of scope must not be in scope here, for want of the groups."""
 DIVERSIONS = (b"SYSTEMD_BYPASS_USERDB=", b"SYSTEMD_ONLY_USERDB=")
 """Variables with which the caller of su or sudo makes NSS pass the overlay over."""
+PTS_MAJOR = 136
+"""Major number of the terminals that recordings run on (devices.txt of the kernel)."""
+BECOMING = ("su", "su-l", "sudo", "sudo-i", "runuser", "runuser-l")
+"""PAM services of programs that start /bin/bash for root, whatever /etc/passwd says: systemd's NSS
+module answers them for root itself. `sessionwrap setup` sees to it that it does not elsewhere."""
 MAX_ENVIRONMENT = 8 << 20
 """Bytes; more is more than execve(2) takes (6 MiB: three quarters of the largest stack limit)."""
 
@@ -82,8 +90,9 @@ def main() -> None:
 def _tidy() -> None:
     """Do what earlier logins have left over."""
     try:
-        unheard.send()
         tickets.sweep()
+        if unheard.waits() and not _recorder_problem(handshake.PING):
+            unheard.send()
     except OSError as error:
         # Nothing of this login's: a later one does it.
         print(f"sessionwrap: {error}", file=sys.stderr, flush=True)
@@ -99,14 +108,19 @@ def open_session(items: Items) -> None:
         _alert_mistake(items, str(rules.mistake))
     if rules.leaves_out(items.service):
         return
+    becomes_root = items.user == "root" and items.service in BECOMING
+    if items.user == "root" and not becomes_root:
+        os.environ[accounts.NO_SYNTHETIC] = "1"
     try:
-        account = accounts.look_up(items.user)
+        account = accounts.look_up(items.user, GROUP_SECONDS)
     except OSError as error:
         _pass_unknown(items, *rules.decide_unknown(items.user), str(error))
         return
     if account is None:
         raise LoginRefused(f"there is no user {items.user!r}")
     decision, policy = rules.decide(account, items.service)
+    if becomes_root and decision.record and _is_within_recording(items.application):
+        decision = scope.Decision(False, "root in a terminal that is being recorded", "", 0)
     ticket = make_ticket(items, account, decision, policy)
     problem = ""
     try:
@@ -119,7 +133,7 @@ def open_session(items: Items) -> None:
     else:
         problem = problem or why_not(account, ticket)
         outcome = _outcome(ticket, problem)
-    _log(login_entry.fields(ticket, outcome, problem))
+    _log(login_entry.fields(ticket, outcome, problem), problem)
     if outcome == login_entry.REFUSED:
         raise LoginRefused(
             f"this login must be recorded, but {problem}. Please tell an administrator."
@@ -172,7 +186,7 @@ def why_not(account: accounts.Account, ticket: tickets.Ticket) -> str:
     """Say why this login would not be recorded; "" where all is well."""
     if shells.is_no_login(account.shell):
         return ""  # nobody gets a shell here
-    return _launch_problem(account, ticket) or _recorder_problem(ticket)
+    return _launch_problem(account, ticket) or _recorder_problem(handshake.login(ticket.name))
 
 
 def _launch_problem(account: accounts.Account, ticket: tickets.Ticket) -> str:
@@ -194,9 +208,13 @@ def _launch_problem(account: accounts.Account, ticket: tickets.Ticket) -> str:
     return "the user database was changed or restarted meanwhile: log in once more"
 
 
-def _recorder_problem(ticket: tickets.Ticket) -> str:
+def _recorder_problem(question: bytes) -> str:
+    """Say why no recording can be made, or none that is kept; "" where all is well.
+
+    ``question`` is a PING, or tells the recorder of this login.
+    """
     try:
-        kind, text = tell_recorder(ticket)
+        kind, text = ask_recorder(question)
     except (OSError, SessionwrapError) as error:
         return f"the recorder does not answer: {error}"
     return "" if kind == handshake.OK else text
@@ -215,11 +233,25 @@ def _is_diverted(application: int) -> bool:
     )
 
 
-def tell_recorder(ticket: tickets.Ticket, path: str = paths.RECORDER_SOCKET) -> tuple[bytes, str]:
-    """Tell the recorder of the login, and hear whether a recording can be made: kind, reason."""
+def _is_within_recording(pid: int) -> bool:
+    """Tell whether a process or one that it comes from is on a terminal that is being recorded."""
+    for _ in range(tickets.MAX_ANCESTORS):
+        device = tickets.terminal_of(pid)
+        if os.major(device) == PTS_MAJOR:
+            link = f"{paths.SPOOL_DIR}/pts-{os.minor(device)}"  # recorder/running.py makes them
+            if os.path.islink(link):
+                return True
+        pid, _start = tickets.parent_and_start(pid)
+        if pid <= 1:
+            break
+    return False
+
+
+def ask_recorder(question: bytes, path: str = paths.RECORDER_SOCKET) -> tuple[bytes, str]:
+    """Give the recorder's answer: kind, and the reason where it is REFUSED."""
     sock = handshake.connect(path, ANSWER_SECONDS)
     try:
-        sock.send(handshake.login(ticket.name))
+        sock.send(question)
         return handshake.parse_reply(sock.recv(handshake.MAX_FRAME), 0)
     finally:
         sock.close()
@@ -234,14 +266,15 @@ def _outcome(ticket: tickets.Ticket, problem: str) -> str:
     text = (
         f"A login of {ticket.user} by {ticket.service} {what}: it must be recorded, but {problem}"
     )
-    _log(journal_protocol.not_recorded_fields(text, ticket.user, ticket.service, ticket.name))
+    fields = journal_protocol.not_recorded_fields(text, ticket.user, ticket.service, ticket.name)
+    _log(fields, problem)
     return login_entry.REFUSED if refused else login_entry.PASSED
 
 
-def _log(fields: dict[str, str]) -> None:
-    """Log an entry, now or when the journal is back."""
+def _log(fields: dict[str, str], problem: str = "") -> None:
+    """Log an entry, and once more when the journal is back, if it does not keep it now."""
     try:
-        unheard.log(fields)
+        unheard.log(fields, is_kept=problem not in (handshake.NOT_KEPT, handshake.NO_ROOM))
     except OSError as error:
         print(f"sessionwrap: {fields['MESSAGE']}: {error}", file=sys.stderr, flush=True)
 

@@ -12,12 +12,15 @@ import pwd
 import select
 import time
 
+from sessionwrap import scope
 from sessionwrap.errors import NotFoundError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+NO_SYNTHETIC = "SYSTEMD_NSS_BYPASS_SYNTHETIC"
+"""Variable by which systemd's NSS module does not answer for root itself (its nss-systemd.c)."""
 OVERLAY = "io.sessionwrap.Overlay"
 """Our own service of systemd's user database, which answers the login shell."""
 ACCOUNT_SECONDS = 8.0
@@ -73,10 +76,11 @@ def _group_name(gid: int) -> str:
         return ""
 
 
-def look_up(key: str | int) -> Account | None:
+def look_up(key: str | int, group_seconds: float = GROUP_SECONDS) -> Account | None:
     """Ask NSS for a user by name or uid, and for the groups, in a child: a directory may hang.
 
-    None where there is no such user; OSError where the account did not come in time.
+    Root and system accounts never wait longer than GROUP_SECONDS for their groups. None where
+    there is no such user; OSError where the account did not come in time.
     """
     from_child, to_parent = os.pipe()
     child = os.fork()
@@ -88,7 +92,7 @@ def look_up(key: str | int) -> Account | None:
             os._exit(0)  # whatever happens: two of us must not go on
     os.close(to_parent)
     try:
-        return _hear(from_child)
+        return _hear(from_child, group_seconds)
     finally:
         os.close(from_child)
         os.kill(child, _KILL)
@@ -114,7 +118,7 @@ def _entry(key: str | int) -> pwd.struct_passwd | None:
         return None
 
 
-def _hear(pipe: int) -> Account | None:
+def _hear(pipe: int, group_seconds: float = GROUP_SECONDS) -> Account | None:
     try:
         values = _receive(pipe, ACCOUNT_SECONDS)
     except TimeoutError:
@@ -122,7 +126,8 @@ def _hear(pipe: int) -> Account | None:
     if values is None:
         return None
     try:
-        groups = _receive(pipe, GROUP_SECONDS)
+        is_system = scope.is_system_account(values[1])
+        groups = _receive(pipe, GROUP_SECONDS if is_system else group_seconds)
     except TimeoutError:
         groups = None
     return Account(values, groups)

@@ -15,12 +15,20 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from sessionwrap import config_files, paths, shells
+from sessionwrap.accounts import NO_SYNTHETIC, OVERLAY
 from sessionwrap.errors import AccessError, NotFoundError, SessionwrapError
 from sessionwrap.local_accounts import Account, parse_passwd
 
 MAX_PASSWD = 64 << 20
 """As much of the passwd file is read, in characters."""
 USERMOD_SECONDS = 60
+_ENVIRONMENT: Final = {
+    "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+    "LC_ALL": "C.UTF-8",
+    # usermod changes nothing where NSS says that it is so already: it must see the file alone.
+    "SYSTEMD_BYPASS_USERDB": OVERLAY,
+    NO_SYNTHETIC: "1",
+}
 
 
 class Host(NamedTuple):
@@ -179,7 +187,7 @@ def _set_shell(user: str, shell: str, host: Host) -> None:
             errors="backslashreplace",
             timeout=USERMOD_SECONDS,
             check=False,
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
+            env=_ENVIRONMENT,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise SessionwrapError(f"usermod did not change the shell of {user}: {error}") from error

@@ -55,6 +55,10 @@ GUEST = b"G"
 """Mode of TERMINAL: the terminal is another session's and outlives the caller, who waits."""
 MODES = (LEADER, WAITS, GUEST)
 
+NOT_KEPT = "the journal does not keep what it is sent"
+NO_ROOM = "the disk that the journal is on is full"
+"""Two reasons of REFUSED that say what becomes of an entry that is logged now."""
+
 MAX_TERM = 64
 STREAM = 1
 SEQPACKET = 5
@@ -70,8 +74,12 @@ def connect(path: str, seconds: int, kind: int = SEQPACKET) -> socket:
     import _socket  # a login that is not recorded does not pay for it
 
     sock = _socket.socket(_socket.AF_UNIX, kind | _socket.SOCK_CLOEXEC)
-    limit_time(sock, seconds)
-    sock.connect(path)
+    try:
+        limit_time(sock, seconds)
+        sock.connect(path)
+    except OSError:
+        sock.close()
+        raise
     return sock
 
 

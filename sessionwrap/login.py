@@ -12,7 +12,7 @@ import os
 import sys
 
 from sessionwrap import paths, tickets
-from sessionwrap.errors import HandshakeError, LoginRefused, TicketError
+from sessionwrap.errors import ConfigError, HandshakeError, LoginRefused, TicketError
 
 EXIT_REFUSED = 1
 FALLBACK_SHELL = "/bin/sh"
@@ -115,6 +115,8 @@ def become(path: str, args: list[bytes], env: Environment, as_login: bool) -> No
         os.execve(path, argv, env)
     except OSError as error:
         _alert_shell(path, str(error.strerror))
+        if env.get(b"SHELL") == os.fsencode(path):
+            env[b"SHELL"] = FALLBACK_SHELL.encode()
         os.execve(FALLBACK_SHELL, [b"-sh" if as_login else b"sh", *args], env)
 
 
@@ -203,15 +205,20 @@ def _has_option(command: list[str], letter: str, with_value: str) -> bool:
 
 
 def _known_shell(fallback: str) -> str:
-    """Give the first shell that works: the user's own, the recorder's word, /bin/sh."""
+    """Give the user's own shell, else the recorder's word; /bin/sh where that does not work."""
     from sessionwrap import accounts, shells  # only where the ticket names no shell
 
     account = accounts.look_up(os.getuid())
-    shell = shells.real_shell(account.name, account.base_shell) if account else ""
-    for candidate in (shell, fallback or _shell_of_settings()):
-        if shells.usable(candidate):
-            return candidate
-    _alert_shell(shell or fallback, "it is missing, not executable, or sessionwrap-shell itself")
+    shell = account.base_shell if account else ""
+    if account and shell in paths.LOGIN_SHELLS:
+        try:
+            shell = shells.lookup(account.name) or ""
+        except ConfigError:
+            shell = ""
+    shell = shell or fallback or _shell_of_settings()
+    if shells.usable(shell):
+        return shell
+    _alert_shell(shell, "it is missing, not executable, or sessionwrap-shell itself")
     return FALLBACK_SHELL
 
 

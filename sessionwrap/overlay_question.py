@@ -7,6 +7,9 @@ NSS says now. Standard library only: every login waits for this.
 
 from __future__ import annotations
 
+import os
+import time
+
 from sessionwrap import accounts, handshake, paths
 
 TYPE_CHECKING = False
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
 SECONDS = 2
 TICKS = 100
 """Clock ticks a second, of /proc/PID/stat (USER_HZ)."""
+WAY = ("/etc/nsswitch.conf",)
+"""What leads NSS to the overlay, besides its socket."""
 SURE = b'{"parameters": {"sure": true}}\0'
 UNSURE = b'{"parameters": {"sure": false}}\0'
 
@@ -25,6 +30,8 @@ def is_sure(user: str, start: int, path: str = paths.OVERLAY_SOCKET) -> bool:
 
     OSError where the overlay does not answer, or is not there.
     """
+    if any(was_changed(where, start) for where in (path, *WAY)):
+        return False
     # Not json: importing that costs more than the rest of the hook.
     name = "".join(c if c not in '"\\' and c >= " " else f"\\u{ord(c):04x}" for c in user)
     question = f'{{"method": "{accounts.OVERLAY}.IsSure", "parameters": '
@@ -35,6 +42,16 @@ def is_sure(user: str, start: int, path: str = paths.OVERLAY_SOCKET) -> bool:
         return _receive(sock) == SURE
     finally:
         sock.close()
+
+
+def was_changed(path: str, start: int) -> bool:
+    """Tell whether a file was put there, moved or written after ``start``. OSError.
+
+    A time that has not come yet means that the clock was set back: it says nothing.
+    """
+    now = time.time()
+    began = now - (time.clock_gettime(time.CLOCK_BOOTTIME) - start / TICKS)
+    return began <= os.stat(path).st_ctime <= now
 
 
 def _receive(sock: _socket.socket) -> bytes:

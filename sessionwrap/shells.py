@@ -22,6 +22,7 @@ MAX_LINE = 4096
 """The longest line, in characters (PATH_MAX of limits.h)."""
 NO_LOGIN = ("nologin", "false", "true", "sync", "halt", "shutdown")
 """Names of programs that stand for "no login here" in the shell field of system accounts."""
+SYSTEM_DIRECTORIES = ("/bin", "/sbin", "/usr/bin", "/usr/sbin")
 DEFAULT_SHELL = "/bin/sh"
 """What an empty shell field means (passwd(5))."""
 
@@ -127,8 +128,13 @@ def is_login_shell(shell: str, login_shell: str = paths.LOGIN_SHELL) -> bool:
 
 
 def is_no_login(shell: str) -> bool:
-    """Say whether a shell field means that nobody logs in here."""
-    return shell.rpartition("/")[2] in NO_LOGIN
+    """Say whether a shell field means that nobody logs in here.
+
+    A directory may let users set their own shell: a program elsewhere is no such thing, whatever
+    its name.
+    """
+    directory, _, name = shell.rpartition("/")
+    return directory in SYSTEM_DIRECTORIES and name in NO_LOGIN
 
 
 def _problem(user: str, colon: str, shell: str, line: str) -> str:

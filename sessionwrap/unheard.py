@@ -27,9 +27,16 @@ def log(
     fields: Mapping[str, str],
     directory: str = paths.UNHEARD_DIR,
     journal: str = paths.JOURNAL_SOCKET,
+    *,
+    is_kept: bool = True,
 ) -> None:
-    """Log an entry now, or keep it for later; OSError where neither can be."""
-    if not journal_protocol.log(fields, journal) or not journal_protocol.has_room():
+    """Log an entry, and keep it for later where the journal does not take it, or has no room.
+
+    ``is_kept`` is false where it is known that the journal keeps nothing. OSError where neither
+    can be.
+    """
+    taken = journal_protocol.log(fields, journal)
+    if not (taken and is_kept and journal_protocol.has_room()):
         _keep(dict(fields), directory)
 
 
@@ -50,14 +57,20 @@ def _keep(fields: dict[str, str], directory: str) -> None:
     os.rename(f"{directory}/.{os.getpid()}", name)
 
 
-def send(directory: str = paths.UNHEARD_DIR, journal: str = paths.JOURNAL_SOCKET) -> None:
-    """Send what was kept, the oldest first, if the journal takes it now. OSError."""
+def waits(directory: str = paths.UNHEARD_DIR) -> bool:
+    """Tell whether there is something to send. OSError."""
     try:
-        names = sorted(name for name in os.listdir(directory) if name[0] != ".")
+        return bool(os.listdir(directory))
     except FileNotFoundError:
-        return
-    if not names or not journal_protocol.has_room():
-        return
+        return False
+
+
+def send(directory: str = paths.UNHEARD_DIR, journal: str = paths.JOURNAL_SOCKET) -> None:
+    """Send what was kept, the oldest first, if the journal takes it now. OSError.
+
+    For who knows that the journal keeps what it takes.
+    """
+    names = sorted(name for name in os.listdir(directory) if name[0] != ".")
     try:
         sock = journal_protocol.connect(journal)
     except SinkError:

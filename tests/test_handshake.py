@@ -58,3 +58,31 @@ def test_any_bytes_are_a_frame_or_one_named_error(frame: bytes, descriptors: int
             parse(frame, descriptors)
         except HandshakeError:
             continue
+
+
+@given(st.lists(st.integers(0, 2**32), min_size=4, max_size=4))
+def test_a_login_comes_back_as_it_was_told(numbers: list[int]) -> None:
+    name = "-".join(map(str, numbers))
+    frame = handshake.login(name)
+    assert handshake.parse_login(frame) == name
+    assert handshake.is_question(frame)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "../../etc/passwd", "1-2/3", ".", "1-2-3-4\n", "1-2-é", "٣", "1" * 81, "-", "1 2"]
+)
+def test_a_login_that_is_no_name_of_a_ticket_is_none(name: str) -> None:
+    assert handshake.parse_login(handshake.LOGIN + name.encode()) == ""
+
+
+@given(st.binary(max_size=200))
+def test_what_is_taken_for_a_login_holds_digits_and_dashes_only(frame: bytes) -> None:
+    name = handshake.parse_login(frame)
+    assert set(name) <= set("0123456789-")
+    assert len(name) <= 80
+    assert not name or frame == handshake.login(name)
+
+
+@given(st.binary(max_size=200).filter(lambda frame: frame[:1] != handshake.LOGIN))
+def test_no_other_frame_tells_of_a_login(frame: bytes) -> None:
+    assert handshake.parse_login(frame) == ""

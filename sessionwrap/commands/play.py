@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from sessionwrap.commands import output
 from sessionwrap.player.clock import FASTEST, SLOWEST
 from sessionwrap.player.player import Options, Player
 from sessionwrap.player.position import parse_position
+from sessionwrap.player.safety import visible
 from sessionwrap.player.terminal import Terminal
 from sessionwrap.readers.file import FileMessages
 from sessionwrap.readers.journal import JournalMessages, Place, recorder_uid, resolve
@@ -94,7 +94,7 @@ class PositionType(click.ParamType):
 def command(ctx: click.Context, rec: str | None, **options: Any) -> None:
     """Replay recording REC: its id, or the beginning or ending of it that fits no other."""
     _check_usage(rec, options)
-    on_skip: OnSkip | None = output.say if options["lax"] else None
+    on_skip: OnSkip | None = _say if options["lax"] else None
     source = _file(options, on_skip) if options["path"] else _journal(rec or "", options, on_skip)
     how = Options(
         speed=options["speed"],
@@ -107,14 +107,14 @@ def command(ctx: click.Context, rec: str | None, **options: Any) -> None:
     terminal = Terminal()
     try:
         with terminal:
-            player = Player(source, terminal, how, output.say, on_skip)
+            player = Player(source, terminal, how, _say, on_skip)
             player.run()
     finally:
         source.close()
     if not player.has_played:
-        output.say("nothing is stored of what this recording showed")
+        _say("nothing is stored of what this recording showed")
     if isinstance(source, FileMessages) and source.others and not options["match"]:
-        output.say(f"played {source.rec}; the file holds others too: choose with -m REC")
+        _say(f"played {source.rec}; the file holds others too: choose with -m REC")
     if terminal.signalled:
         ctx.exit(128 + terminal.signalled)
 
@@ -144,7 +144,7 @@ def _journal(text: str, options: dict[str, Any], on_skip: OnSkip | None) -> Sour
     source = JournalMessages(place, rec, recorder, follow=options["follow"], on_skip=on_skip)
     if not source.verified:
         who = "an unknown user" if source.writer is None else f"uid {source.writer}"
-        output.say(f"warning: not verified: {who} wrote this recording, not the recorder")
+        _say(f"warning: not verified: {who} wrote this recording, not the recorder")
     return source
 
 
@@ -154,3 +154,9 @@ def _terminal_is_utf8() -> bool:
     except locale.Error:
         return True  # a locale that is not installed says nothing about the terminal
     return locale.nl_langinfo(locale.CODESET).upper() in _UTF8
+
+
+def _say(text: str) -> None:
+    # The terminal may be raw: then the line needs its carriage return.
+    end = "\r\n" if os.isatty(2) else "\n"
+    click.echo(f"sessionwrap: {visible(text)}{end}", err=True, nl=False)

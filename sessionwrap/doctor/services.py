@@ -15,10 +15,11 @@ from sessionwrap.setup import programs
 from sessionwrap.setup.steps import UNITS
 
 RECORDER: Final = "sessionwrapd.service"
-OVERLAY: Final = "sessionwrap-userdb.service"
+ENABLED: Final = ("enabled", "indirect")
+"""What systemctl says of a unit that runs after the next boot; a service by its socket."""
 SOCKETS: Final = {
     paths.RECORDER_SOCKET: ("sessionwrapd.socket", RECORDER),
-    paths.OVERLAY_SOCKET: ("sessionwrap-userdb.socket", OVERLAY),
+    paths.OVERLAY_SOCKET: ("sessionwrap-userdb.socket", "sessionwrap-userdb.service"),
 }
 """Each socket, and the units that make it and answer there."""
 SOCKET_MODE: Final = 0o666
@@ -82,19 +83,9 @@ def judge_units(units: Mapping[str, Mapping[str, str]]) -> list[Finding]:
         elif state.get("ActiveState") != "active":
             what = f"{unit} is {state.get('ActiveState', 'not active')}"
             findings.append(bad(what, _why(unit), f"systemctl enable --now {unit}"))
-        elif state.get("UnitFileState") != "enabled":
+        elif state.get("UnitFileState") not in ENABLED:
             why = f"after the next boot: {_why(unit)}"
             findings.append(bad(f"{unit} is not enabled", why, f"systemctl enable {unit}"))
-    overlay = units.get(OVERLAY, {})
-    if overlay.get("ActiveState") == "failed":
-        findings.append(
-            look(
-                f"{OVERLAY} has failed ({overlay.get('Result')})",
-                "its socket starts it again when somebody asks; `journalctl -u "
-                f"{OVERLAY}` says what happened",
-                f"systemctl restart {OVERLAY}",
-            )
-        )
     return findings or [fine("the services run, and do so after the next boot")]
 
 
@@ -183,7 +174,7 @@ def look_at_units() -> list[Finding]:
     """Look at the units and their sockets."""
     if not programs.is_booted():
         return [look("systemd does not run here", "units and sockets could not be looked at")]
-    done = programs.call("systemctl", "show", "-p", PROPERTIES, *UNITS, OVERLAY)
+    done = programs.call("systemctl", "show", "-p", PROPERTIES, *UNITS)
     if done.returncode:
         raise SessionwrapError(f"systemctl: {done.stderr.strip()}")
     findings = judge_units(parse_units(done.stdout))

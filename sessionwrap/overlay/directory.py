@@ -22,8 +22,9 @@ from sessionwrap.overlay import varlink
 
 MAX_PROCESSES: Final = 32
 MAX_ANSWER: Final = 1 << 20
-GIVE_UP_SECONDS: Final = 30.0
-"""A process that answers nothing for so long is ended: it is not coming back."""
+GIVE_UP_SECONDS: Final = 10.0
+"""A process that answers nothing for so long is ended. The hook waits a little longer for groups:
+it must know them of whom we say that there is no record."""
 
 Key = str | int
 """A user's name, or a uid."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import select
 import time
+from collections.abc import Callable
 from typing import Final
 
 from sessionwrap import entries, journal_protocol, message_ids
@@ -56,10 +57,11 @@ def is_readable() -> bool:
         return bool(reader.has_persistent_files() or reader.has_runtime_files())
 
 
-def confirm(recording: Recording, messages: int) -> None:
+def confirm(recording: Recording, messages: int, say_end: Callable[[], None]) -> None:
     """See that a recording that has ended is in the journal; say so if it is not, until heard.
 
-    Returns when it is stored, or the alert is.
+    Returns when it is stored, or the alert is. ``say_end`` logs the end: again where the journal
+    has not kept it, when it keeps something again.
     """
     rec = recording.rec
     if not is_readable():
@@ -80,6 +82,8 @@ def confirm(recording: Recording, messages: int) -> None:
     )
     while not alert_is_stored(text, rec):
         select.poll().poll(REPEAT_SECONDS * 1000)
+    if not ended:
+        say_end()
 
 
 def latest_are_stored() -> bool:

@@ -62,6 +62,8 @@ class Logins:
         ticket = tickets.read(f"{paths.TICKETS_DIR}/{name}")
         if ticket is None or not ticket.record:
             raise TicketError(f"there is no ticket {name} that says to record")
+        if any(one.ticket.name == name for one in self._logins.values()):
+            return  # a PAM application that opens one session after another
         if sum(one.ticket.uid == ticket.uid for one in self._logins.values()) >= MAX_LOGINS_OF_USER:
             raise TicketError(f"{MAX_LOGINS_OF_USER} logins of this user go on, which is the limit")
         pidfd = os.pidfd_open(ticket.pid)

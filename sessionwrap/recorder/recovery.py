@@ -87,13 +87,16 @@ def recover(path: str) -> None:
         last = number
         spool.set_sent(number - spool.next_id + 1)
     ended = recording._replace(end=time.time_ns() // 1000, messages=last, reason=entries.ABNORMAL)
-    log_entry(entries.end_fields(ended), patient=True)
-    running.forget_pty(recording.tty, recording.rec)
-    spool.remove()
+
+    def say_end() -> None:
+        log_entry(entries.end_fields(ended), patient=True)
+        log_entry(entries.abnormal_fields(ended), patient=True)
+
+    say_end()
     running.unlink_pty(recording.tty, recording.rec)
-    log_entry(entries.abnormal_fields(ended), patient=True)
+    spool.remove()
     if can_confirm(settings):
-        confirm(ended, last)
+        confirm(ended, last, say_end)
 
 
 def log_entry(fields: Mapping[str, str], *, patient: bool = False) -> None:

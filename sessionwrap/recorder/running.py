@@ -50,11 +50,6 @@ def unlink_pty(tty: str, rec: str) -> None:
         return  # gone already
 
 
-def forget_pty(tty: str, rec: str) -> None:
-    """Take the note back that a worker which was killed has left of its pty (/dev/pts/N)."""
-    unlink_pty(f"{paths.SPOOL_DIR}/pts-{tty.rpartition('/')[2]}", rec)
-
-
 def recording_on(device: int) -> str:
     """Give the recording that runs on a terminal by its device number; "" where none does."""
     if os.major(device) != PTS_MAJOR:

@@ -38,7 +38,6 @@ CHECK_SECONDS: Final = 60.0
 CHECK_SOON_SECONDS: Final = 5.0
 """How long after a login, at the latest: what is kept now shows when the disk is full."""
 CHECK_AGAIN_SECONDS: Final = 15.0
-NOT_KEPT: Final = "the journal does not keep what it is sent"
 _SIGNALS: Final = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 
 
@@ -141,8 +140,10 @@ class Service:
         kept = self._journal_keeps
 
         def check() -> None:
-            if not (confirm.latest_are_stored() if kept else confirm.alert_is_stored(NOT_KEPT)):
-                raise SinkError(NOT_KEPT)
+            if not (
+                confirm.latest_are_stored() if kept else confirm.alert_is_stored(handshake.NOT_KEPT)
+            ):
+                raise SinkError(handshake.NOT_KEPT)
 
         self._checker = fork(check, set())
 
@@ -202,9 +203,9 @@ class Service:
         """Say whether recordings can be made; root, which is the hook, may name a login with it."""
         journal_protocol.connect().close()  # without it there is no start entry
         if not self._journal_keeps:
-            raise SinkError(NOT_KEPT)
+            raise SinkError(handshake.NOT_KEPT)
         if confirm.can_confirm(self._settings) and not journal_protocol.has_room():
-            raise SinkError("the disk that the journal is on is full")
+            raise SinkError(handshake.NO_ROOM)
         if login:
             if peer.uid != 0:
                 raise HandshakeError("only root tells of logins")

@@ -158,7 +158,8 @@ class _Session:
         reason = relay.run()
         relay.drain_output()
         stored = _send_everything(outbox, relay)
-        recording = recording._replace(reason=reason, lost=relay.lost)
+        ended = time.time_ns() // 1000
+        recording = recording._replace(end=ended, reason=reason, lost=relay.lost)
         if stored:
             _log_end(recording, outbox.messages)
         utmp.move_line(recording.tty, outer_name)
@@ -173,7 +174,9 @@ class _Session:
             _log_end(recording, outbox.messages)
         spool.remove()
         if confirm.can_confirm(self._settings):
-            confirm.confirm(recording, outbox.messages)
+            confirm.confirm(
+                recording, outbox.messages, lambda: _log_end(recording, outbox.messages)
+            )
 
     def _make_spool(self, head: Head, recording: Recording) -> Spool:
         size = self._settings.number("recorder.spool_size")
@@ -259,7 +262,8 @@ def _log_start(recording: Recording) -> None:
 
 
 def _log_end(recording: Recording, messages: int) -> None:
-    ended = recording._replace(end=time.time_ns() // 1000, messages=messages)
+    end = time.time_ns() // 1000 if recording.end is None else recording.end
+    ended = recording._replace(end=end, messages=messages)
     recovery.log_entry(entries.end_fields(ended), patient=True)
     if recording.reason in entries.ENDED_FOR_CAUSE or recording.lost:
         recovery.log_entry(entries.abnormal_fields(ended), patient=True)

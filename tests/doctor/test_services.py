@@ -14,7 +14,7 @@ from sessionwrap.setup.steps import UNITS
 
 SHOWN = "\n\n".join(
     f"Result=success\nId={unit}\nLoadState=loaded\nActiveState=active\nUnitFileState=enabled"
-    for unit in (*UNITS, checks.OVERLAY)
+    for unit in UNITS
 )
 SOCKET = checks.Seen(stat.S_IFSOCK, 0o666, 0)
 
@@ -56,13 +56,6 @@ def test_a_unit_that_does_not_run_or_will_not_is_bad(unit: str, before: str, aft
 
 def test_units_that_systemctl_does_not_show_are_bad() -> None:
     assert severities(checks.judge_units({})) == [BAD] * len(UNITS)
-
-
-def test_a_user_database_that_waits_to_be_asked_is_fine() -> None:
-    found = units(checks.OVERLAY, "ActiveState=active", "ActiveState=inactive")
-    assert severities(found) == [FINE]
-    found = units(checks.OVERLAY, "ActiveState=active", "ActiveState=failed")
-    assert severities(found) == [LOOK]
 
 
 @pytest.mark.parametrize("path", checks.SOCKETS)

@@ -79,7 +79,7 @@ def test_a_killed_worker_ends_the_session_and_what_was_on_the_screen_is_recorded
     assert shown.encode() in played(host, recording["rec"])
     assert ids(host, recording["rec"]) == list(range(1, recording["messages"] + 1))
     host.wait_until(lambda: shells_of(host, "alice") == "")
-    assert host.run(["ls", "/run/sessionwrap/spool"]).stdout == ""
+    host.wait_until(lambda: host.run(["ls", "/run/sessionwrap/spool"]).stdout == "")
 
 
 def test_a_recorder_that_restarts_leaves_running_recordings_alone(host: Host) -> None:
@@ -126,33 +126,56 @@ def test_a_reload_takes_new_settings_for_new_recordings_only(host: Host) -> None
     assert all(recording["complete"] for recording in wait_for_end(host, 2))
 
 
-def test_broken_scope_rules_refuse_everybody_but_root_and_name_the_line(host: Host) -> None:
+def test_with_broken_scope_rules_everybody_but_root_is_recorded_and_the_line_is_named(
+    host: Host,
+) -> None:
     host.write("/etc/sessionwrap/conf.d/zz.conf", "[session_recording]\nscope = sme\n")
-    for user in ("alice", "bob"):
-        output = refused(host, user)
-        assert "/etc/sessionwrap/conf.d/zz.conf:2: scope" in output
-        assert "nobody but root can log in" in output
-    assert gets_in(host, "root")
+    for user in ("alice", "bob", "root"):
+        assert gets_in(host, user)
+    assert {recording["user"] for recording in wait_for_end(host, 2)} == {"alice", "bob"}
     found = alerts(host)
-    assert any("zz.conf:2" in line and "The login of bob was refused" in line for line in found)
-    assert any("zz.conf:2" in line and "root got in" in line for line in found)
+    assert len(found) == 3
+    for line, user in zip(found, ("alice", "bob", "root"), strict=True):
+        assert "/etc/sessionwrap/conf.d/zz.conf:2: scope" in line
+        assert "everybody is recorded but root and system accounts" in line
+        assert f"This was the login of {user}" in line
     checked = host.run(["sessionwrap", "check"], check=False)
     assert checked.returncode == 2
     assert "/etc/sessionwrap/conf.d/zz.conf:2: scope" in checked.stdout + checked.stderr
     host.run(["rm", "/etc/sessionwrap/conf.d/zz.conf"])
     assert gets_in(host, "alice")
     assert gets_in(host, "bob")
+    assert [each["user"] for each in wait_for_end(host, 3)].count("bob") == 1
 
 
-def test_unreadable_scope_rules_never_mean_that_nobody_is_recorded(host: Host) -> None:
-    host.run(["chmod", "666", "/etc/sessionwrap/conf.d/tests.conf"])
-    assert "/etc/sessionwrap/conf.d/tests.conf" in refused(host, "alice")
-    host.run(["chmod", "644", "/etc/sessionwrap/conf.d/tests.conf"])
-    host.run(["mv", "/etc/sessionwrap", "/etc/elsewhere"])
-    refused(host, "alice")
-    assert gets_in(host, "root")
-    host.run(["mv", "/etc/elsewhere", "/etc/sessionwrap"])
+@pytest.mark.parametrize(
+    ("broken", "mended", "named"),
+    [
+        (
+            ["chmod", "666", "/etc/sessionwrap/conf.d/tests.conf"],
+            ["chmod", "644", "/etc/sessionwrap/conf.d/tests.conf"],
+            "/etc/sessionwrap/conf.d/tests.conf: has mode 0666",
+        ),
+        (
+            ["mv", "/etc/sessionwrap", "/etc/elsewhere"],
+            ["mv", "/etc/elsewhere", "/etc/sessionwrap"],
+            "/etc/sessionwrap: cannot be opened",
+        ),
+    ],
+)
+def test_unreadable_scope_rules_never_mean_that_nobody_is_recorded(
+    host: Host, broken: list[str], mended: list[str], named: str
+) -> None:
+    host.run(broken)
+    for user in ("alice", "bob", "root"):
+        assert gets_in(host, user)
+    assert {recording["user"] for recording in wait_for_end(host, 2)} == {"alice", "bob"}
+    assert len(alerts(host)) == 3
+    assert all(named in line for line in alerts(host))
+    host.run(mended)
     assert gets_in(host, "alice")
+    assert gets_in(host, "bob")
+    assert [each["user"] for each in wait_for_end(host, 3)].count("bob") == 1
 
 
 def test_broken_settings_are_named_and_the_recorder_goes_on_with_the_old_ones(host: Host) -> None:
@@ -198,32 +221,53 @@ def test_a_recorder_that_hangs_refuses_those_in_scope_in_time(host: Host) -> Non
     assert gets_in(host, "alice")
 
 
-def test_a_user_in_scope_who_is_not_enrolled_is_refused_and_the_remedy_is_named(
-    host: Host,
-) -> None:
-    host.run(["sessionwrap", "unenroll", "carol"])
+def test_without_the_overlay_who_is_not_enrolled_is_refused_and_who_is_gets_in(host: Host) -> None:
+    host.run(["sed", "-i", "/^passwd:/s/systemd//", "/etc/nsswitch.conf"])
     output = refused(host, "carol")
-    assert "sessionwrap enroll carol" in output
-    assert any("sessionwrap enroll carol" in line for line in alerts(host))
+    assert "the login shell of carol is /bin/bash, not /usr/bin/sessionwrap-shell" in output
+    assert any("sessionwrap doctor carol" in line for line in alerts(host))
     host.run(["sessionwrap", "enroll", "carol"])
     assert gets_in(host, "carol")
+    assert [each["user"] for each in wait_for_end(host)] == ["carol"]
+    host.run(["sessionwrap", "unenroll", "carol"])
+    refused(host, "carol")
 
 
-def test_a_real_shell_that_is_missing_becomes_bin_sh_with_an_alert(host: Host) -> None:
-    host.run(["sed", "-i", "s,^alice:.*,alice:/bin/nosuchshell,", "/var/lib/sessionwrap/shells"])
+def set_real_shell(host: Host, user: str, shell: str, where: str) -> None:
+    """Give a user a real shell: in the passwd entry, or in the map of the enrolled."""
+    if where == "passwd":
+        host.run(["usermod", "--shell", shell, user])
+        return
+    host.run(["sessionwrap", "enroll", user])
+    host.run(["sed", "-i", f"s,^{user}:.*,{user}:{shell},", "/var/lib/sessionwrap/shells"])
+
+
+@pytest.mark.parametrize("where", ["passwd", "enrolled"])
+def test_a_real_shell_that_is_missing_becomes_bin_sh_with_an_alert(host: Host, where: str) -> None:
+    set_real_shell(host, "alice", "/bin/nosuchshell", where)
     done = ssh(host, "alice", "-tt", "echo in $0; echo $SHELL")
-    assert b"/bin/sh" in done.stdout
+    assert b"in sh\r\n/bin/sh\r\n" in done.stdout
     assert any("/bin/nosuchshell cannot be started" in line for line in alerts(host))
+    assert [each["user"] for each in wait_for_end(host)] == ["alice"]
 
 
 def test_a_login_shell_whose_real_shell_is_itself_does_not_start_itself_for_ever(
     host: Host,
 ) -> None:
-    path = "/var/lib/sessionwrap/shells"
     host.run(["ln", "-s", "/usr/bin/sessionwrap-shell", "/usr/local/bin/mysh"])
-    host.run(["sed", "-i", "s,^alice:.*,alice:/usr/local/bin/mysh,", path])
+    set_real_shell(host, "alice", "/usr/local/bin/mysh", "enrolled")
     assert gets_in(host, "alice")
     assert any("sessionwrap-shell itself" in line for line in alerts(host))
+    assert [each["user"] for each in wait_for_end(host)] == ["alice"]
+
+
+def test_whose_passwd_entry_is_a_link_to_our_login_shell_gets_the_shell_of_the_settings(
+    host: Host,
+) -> None:
+    host.run(["ln", "-s", "/usr/bin/sessionwrap-shell", "/usr/local/bin/mysh"])
+    set_real_shell(host, "alice", "/usr/local/bin/mysh", "passwd")
+    assert b"in bash\r\n" in ssh(host, "alice", "-tt", "echo in $0").stdout
+    assert [each["user"] for each in wait_for_end(host)] == ["alice"]
 
 
 def test_without_journald_running_sessions_go_on_and_nothing_of_them_is_lost(host: Host) -> None:

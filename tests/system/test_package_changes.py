@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import itertools
 import json
 import re
 import shutil
@@ -55,6 +56,8 @@ OF_RUNNING = (
 )
 MENTIONS = r"(?!/var/log/journal/).*sessionwrap"
 
+_numbers = itertools.count(1)
+
 
 class Attempt(NamedTuple):
     """One login over SSH: what it should print, what it printed, its exit status."""
@@ -93,7 +96,7 @@ class Logins:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            word = f"{self._user}-{id(self)}-{len(self.attempts)}."
+            word = f"{self._user}-{next(_numbers)}."
             options = ["-tt", "-o", "LogLevel=VERBOSE"]
             argv = self._host.ssh_command(self._user, f"echo {word}", options=options)
             done = subprocess.run(
@@ -199,10 +202,15 @@ def test_logins_go_on_while_the_package_is_installed(host: Host, package: Path) 
     through = of_alice.who_came_through()
     assert through
     assert of_bob.who_came_through()
-    # Whoever met the hook is recorded, or was refused.
-    outcomes = [entry["SESSIONWRAP_OUTCOME"] for entry in login_entries(host, "alice")]
-    assert "passed" not in outcomes
-    assert len(recorded(host, through)) == outcomes.count("recorded")
+    # Whoever met the hook is recorded, or was refused; before that the overlay may have done it.
+    entries = login_entries(host, "alice")
+    assert {entry["SESSIONWRAP_OUTCOME"] for entry in entries} <= {"recorded", "refused"}
+    met = {
+        entry["SESSIONWRAP_LOGIN"]
+        for entry in entries
+        if entry["SESSIONWRAP_OUTCOME"] == "recorded"
+    }
+    assert met <= {entry["login"] for entry in recordings(host)}
     for user in ("alice", "bob", "root"):
         assert gets_in(host, user)
     assert {entry["user"] for entry in recordings(host)} == {"alice"}
@@ -306,17 +314,7 @@ def in_chroot(image: Image, package: Path, script: str) -> Image:
 
     def make(tree: Path) -> None:
         lower = ":".join(str(layer) for layer in reversed(image.trees))
-        unshare = [
-            "unshare",
-            "--mount",
-            "--pid",
-            "--fork",
-            "--kill-child",
-            "sh",
-            "-c",
-            CHROOT,
-            "sh",
-        ]
+        unshare = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
         with tempfile.TemporaryDirectory() as mountpoint:
             words = [
                 *unshare,
@@ -331,7 +329,7 @@ def in_chroot(image: Image, package: Path, script: str) -> Image:
                 script,
             ]
             done = subprocess.run(words, capture_output=True, text=True, timeout=180, check=False)
-        shutil.rmtree(f"{tree}.work")
+        shutil.rmtree(f"{tree}.work", ignore_errors=True)
         assert done.returncode == 0, done.stdout + done.stderr
 
     key = hashlib.sha256(package.read_bytes() + CHROOT.encode() + script.encode()).hexdigest()

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -48,7 +50,8 @@ def attempt(host: Host, user: str, *options: str) -> Attempt:
     """Log in and run a command; by default on a terminal."""
     number = next(_numbers)
     # The word stands nowhere but in the output of what really ran.
-    done = ssh(host, user, *(options or ("-tt",)), f"echo word $((1000000 + {number})) end")
+    words = (*(options or ("-tt",)), f"echo word $((1000000 + {number})) end")
+    done = ssh(host, user, *words, timeout=180)
     return Attempt(user, f"word {1000000 + number} end", (done.stdout + done.stderr).decode())
 
 
@@ -323,3 +326,62 @@ def test_a_service_left_out_is_not_decided_on_by_the_hook_and_its_login_shell_as
     ]
     PARTS["overlay stopped"].away(host)
     assert what_became(host, attempt(host, "alice")) == UNRECORDED  # what leaving out means
+
+
+DIRECTORY = "/run/systemd/userdb/io.test.Directory"
+
+
+def late_groups(host: Host, seconds: int) -> None:
+    """Add a directory to the host that is so late with every question for a user's groups."""
+    host.copy_in(Path(__file__).with_name("hanging_directory.py"), "/usr/local/bin/directory")
+    host.run(["sed", "-i", "s/^group:.*/group: files systemd/", "/etc/nsswitch.conf"])
+    unit = ["--unit=directory", "--property=Type=exec"]
+    host.run(["systemd-run", *unit, "python3", "/usr/local/bin/directory", str(seconds)])
+    host.wait_until(lambda: host.run(["test", "-S", DIRECTORY], check=False).returncode == 0)
+
+
+def mend_groups(host: Host) -> None:
+    host.run(["systemctl", "stop", "directory"])
+    host.run(["rm", DIRECTORY])
+
+
+def test_while_the_groups_are_slow_everybody_gets_in_and_who_is_out_of_scope_is_not_recorded(
+    policies: Host,
+) -> None:
+    host = policies
+    late_groups(host, 4)
+    users = ("alice", "carol", "bob", "root")
+    with ThreadPoolExecutor() as pool:
+        tried = dict(zip(users, pool.map(lambda user: attempt(host, user), users), strict=True))
+    mend_groups(host)
+    assert {user: what_became(host, each) for user, each in tried.items()} == {
+        "alice": RECORDED,
+        "carol": RECORDED,
+        "bob": UNRECORDED,
+        "root": UNRECORDED,
+    }
+    assert alerted(host, "alice") == alerted(host, "bob") == []
+
+
+def test_while_the_groups_hang_nobody_waits_for_ever_and_nobody_in_doubt_is_unrecorded(
+    policies: Host,
+) -> None:
+    """Longer than the hook waits. Without us sshd waits for the groups too: twice, in order."""
+    host = policies
+    late_groups(host, 20)
+    users = ("alice", "carol", "bob", "root")
+    with ThreadPoolExecutor() as pool:
+        tried = dict(zip(users, pool.map(lambda user: attempt(host, user), users), strict=True))
+    mend_groups(host)
+    assert {user: what_became(host, each) for user, each in tried.items()} == {
+        "alice": RECORDED,
+        "carol": RECORDED,
+        "bob": RECORDED,  # perhaps in wheel
+        "root": UNRECORDED,
+    }
+    matches = (f"MESSAGE_ID={message_ids.LOGIN}", "SESSIONWRAP_USER=bob")
+    (entry,) = host.wait_for_entries(*matches)
+    assert entry["SESSIONWRAP_RULE"] == "groups = (the directory does not say)"
+    assert alerted(host, "alice") == alerted(host, "bob") == []
+    # What the overlay was told is good for five seconds.
+    host.wait_until(lambda: what_became(host, attempt(host, "bob")) == UNRECORDED, timeout=20)

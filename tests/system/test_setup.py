@@ -112,7 +112,7 @@ def test_unsetup_takes_back_exactly_what_was_done(plain_host: Host, package: Pat
     assert tree(plain_host) != before
     unsetup(plain_host)
     left = set(tree(plain_host)) ^ set(before)
-    # Its own conffiles, and what the package manager and debconf make anew, are not setup's.
+    # The package's own conffiles stay until it is purged.
     assert [line for line in left if not any(word in line for word in OURS)] == []
     everybody_logs_in(plain_host)
 
@@ -184,7 +184,7 @@ def _kill_after(host: Host, verb: str, seconds: float) -> None:
     subprocess.run(host.command(words), capture_output=True, timeout=60, check=False)
 
 
-STEPS = ("Users", "Units", "Root", "NameService", "DebianPam")
+STEPS = ("Users", "Units", "Sshd", "NameService", "DebianPam")
 KILLED = """
 import os, signal, sys
 from sessionwrap.setup import steps

@@ -16,6 +16,7 @@ from tests.bench.figures import (
     space,
     start,
     unrecorded,
+    ways_in,
 )
 from tests.bench.results import Result, Sizes
 
@@ -26,6 +27,7 @@ FIGURES: Final[dict[str, Callable[[Sizes], list[Result]]]] = {
     "memory": memory.measure,
     "unrecorded": unrecorded.measure,
     "hook": hook.measure,
+    "ways_in": ways_in.measure,
     "space": space.measure,
     "many": many.measure,
     "list": listing.measure,

@@ -35,7 +35,8 @@ def _started_in(name: str) -> float:
 
 def _left() -> float:
     """Count our processes while such a login lasts, beside those that are always there."""
-    resident = set(CONTESTANTS[OURS].recorders())
+    resident = {process.pid for process in processes() if b"sessionwrap" in process.command}
+    resident |= set(CONTESTANTS[OURS].recorders())
     command = f"echo {MARKER}; read line"
     with terminal.start(UNRECORDED, [SHELLS[OURS]], command, hook=True) as login:
         login.read_until(MARKER.encode())

@@ -1,0 +1,126 @@
+"""The watch over logins, without a journal: real processes, and tickets in a directory."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from sessionwrap import paths, tickets
+from sessionwrap.errors import TicketError
+from sessionwrap.recorder.logins import LOOK_SECONDS, Logins
+
+
+class Loop:
+    """Stands for the service's loop: who is watched, and what is to be run in a child."""
+
+    def __init__(self) -> None:
+        self.handlers: dict[int, Callable[[int], None]] = {}
+        self.work: list[Callable[[], None]] = []
+
+    def watch(self, fd: int, handler: Callable[[int], None]) -> None:
+        self.handlers[fd] = handler
+
+    def unwatch(self, fd: int) -> None:
+        del self.handlers[fd]
+
+    def fork(self, work: Callable[[], None]) -> int:
+        self.work.append(work)
+        return 1
+
+    def end_all(self) -> None:
+        for fd, handler in list(self.handlers.items()):
+            handler(fd)
+
+
+@contextmanager
+def application() -> Iterator[int]:
+    """Run a process that stands for a PAM application; give its pid."""
+    with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE) as process:
+        yield process.pid
+        assert process.stdin
+        process.stdin.close()
+
+
+@pytest.fixture
+def loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Loop:
+    monkeypatch.setattr(paths, "TICKETS_DIR", str(tmp_path))
+    return Loop()
+
+
+def logins_of(loop: Loop) -> Logins:
+    return Logins(loop.watch, loop.unwatch, loop.fork)
+
+
+def write_ticket(pid: int, *, record: bool = True, start: int | None = None) -> tickets.Ticket:
+    _, begun = tickets.parent_and_start(pid)
+    texts = dict.fromkeys(("rule", "user", "shell", "rhost", "tty", "policy"), "x")
+    ticket = tickets.Ticket(
+        **texts,
+        service="sshd",
+        record=record,
+        uid=os.getuid(),
+        session=tickets.session_of(os.getpid()),
+        pid=pid,
+        start=begun if start is None else start,
+        time=1,
+    )
+    tickets.write(ticket, paths.TICKETS_DIR)
+    return ticket
+
+
+def test_a_login_that_goes_on_is_looked_at_until_it_has_asked(loop: Loop) -> None:
+    logins = logins_of(loop)
+    assert logins.due is None
+    with application() as pid:
+        logins.add(write_ticket(pid).name)
+        assert logins.due == pytest.approx(time.monotonic() + LOOK_SECONDS[0], abs=0.5)
+        logins.asked(os.getpid(), os.getuid())
+        assert logins.due is None
+        loop.end_all()
+    assert loop.handlers == {}
+    assert len(loop.work) == 1  # it is held against the journal
+
+
+def test_a_question_of_another_user_or_session_is_not_of_this_login(loop: Loop) -> None:
+    logins = logins_of(loop)
+    with application() as pid:
+        logins.add(write_ticket(pid).name)
+        logins.asked(os.getpid(), os.getuid() + 1)
+        assert logins.due is not None
+        logins.asked(os.getpid(), os.getuid())
+        loop.end_all()
+
+
+@pytest.mark.parametrize("name", ["1-2-3-4", "../elsewhere"])
+def test_a_ticket_that_is_not_there_is_one_named_error(loop: Loop, name: str) -> None:
+    with pytest.raises(TicketError, match="no ticket"):
+        logins_of(loop).add(name)
+
+
+def test_a_login_that_is_not_recorded_or_is_over_is_not_watched(loop: Loop) -> None:
+    logins = logins_of(loop)
+    with application() as pid:
+        with pytest.raises(TicketError, match="says to record"):
+            logins.add(write_ticket(pid, record=False).name)
+        with pytest.raises(TicketError, match="is over"):
+            logins.add(write_ticket(pid, start=1).name)
+    assert loop.handlers == {}
+
+
+def test_more_logins_than_the_limit_are_refused(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sessionwrap.recorder.logins.MAX_LOGINS_OF_USER", 1)
+    logins = logins_of(loop)
+    with application() as pid, application() as other:
+        logins.add(write_ticket(pid).name)
+        with pytest.raises(TicketError, match="limit"):
+            logins.add(write_ticket(other).name)
+        logins.asked(os.getpid(), os.getuid())
+        loop.end_all()
