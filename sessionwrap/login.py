@@ -205,21 +205,29 @@ def _has_option(command: list[str], letter: str, with_value: str) -> bool:
 
 
 def _known_shell(fallback: str) -> str:
-    """Give the user's own shell, else the recorder's word; /bin/sh where that does not work."""
+    """Give the user's own shell, the recorder's word where that is not known; /bin/sh, with an
+    alert, where it does not work.
+    """
     from sessionwrap import accounts, shells  # only where the ticket names no shell
 
     account = accounts.look_up(os.getuid())
-    shell = account.base_shell if account else ""
-    if account and shell in paths.LOGIN_SHELLS:
-        try:
-            shell = shells.lookup(account.name) or ""
-        except ConfigError:
-            shell = ""
+    shell = _own_shell(account.name, account.base_shell) if account else ""
     shell = shell or fallback or _shell_of_settings()
     if shells.usable(shell):
         return shell
     _alert_shell(shell, "it is missing, not executable, or sessionwrap-shell itself")
     return FALLBACK_SHELL
+
+
+def _own_shell(user: str, base_shell: str) -> str:
+    """Give what ``shells.real_shell`` does, a shell that does not work too."""
+    from sessionwrap import shells
+
+    try:
+        enrolled = shells.lookup(user) if shells.is_login_shell(base_shell) else ""
+    except ConfigError:
+        return ""
+    return enrolled or shells.real_shell(user, base_shell)
 
 
 def _shell_of_settings() -> str:

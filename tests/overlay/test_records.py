@@ -63,7 +63,7 @@ def test_a_home_that_is_in_order_stays_as_it_is(home: str) -> None:
 @given(HOME)
 def test_a_home_without_what_cannot_be_said_is_the_same_directory(home: str) -> None:
     said = records.record(ALICE._replace(home="/" + home))["homeDirectory"]
-    plain = "".join(c for c in home if c.isprintable() and c.isascii())
+    plain = "".join(c for c in home if c.isprintable() and c.isascii() and c != ":")
     if plain == home:
         assert said == posixpath.normpath("/" + ("/" + home).lstrip("/"))
 

@@ -368,7 +368,7 @@ def test_while_the_groups_hang_nobody_waits_for_ever_and_nobody_in_doubt_is_unre
 ) -> None:
     """Longer than the hook waits. Without us sshd waits for the groups too: twice, in order."""
     host = policies
-    late_groups(host, 20)
+    late_groups(host, 15)
     users = ("alice", "carol", "bob", "root")
     with ThreadPoolExecutor() as pool:
         tried = dict(zip(users, pool.map(lambda user: attempt(host, user), users), strict=True))
