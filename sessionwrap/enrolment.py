@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from sessionwrap import config_files, paths, shells
+from sessionwrap.accounts import OVERLAY
 from sessionwrap.errors import AccessError, NotFoundError, SessionwrapError
 from sessionwrap.local_accounts import Account, parse_passwd
 
@@ -179,7 +180,12 @@ def _set_shell(user: str, shell: str, host: Host) -> None:
             errors="backslashreplace",
             timeout=USERMOD_SECONDS,
             check=False,
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
+            env={
+                "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+                "LC_ALL": "C.UTF-8",
+                # usermod asks NSS for the shell of now, and does nothing where that is the new one.
+                "SYSTEMD_BYPASS_USERDB": OVERLAY,
+            },
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise SessionwrapError(f"usermod did not change the shell of {user}: {error}") from error
