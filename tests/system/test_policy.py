@@ -366,9 +366,9 @@ def test_while_the_groups_are_slow_everybody_gets_in_and_who_is_out_of_scope_is_
 def test_while_the_groups_hang_nobody_waits_for_ever_and_nobody_in_doubt_is_unrecorded(
     policies: Host,
 ) -> None:
-    """Longer than the hook waits. Without us sshd waits for the groups too: twice, in order."""
+    """Longer than the hook waits. Without us a login over SSH waits seven times for the groups."""
     host = policies
-    late_groups(host, 15)
+    late_groups(host, 14)
     users = ("alice", "carol", "bob", "root")
     with ThreadPoolExecutor() as pool:
         tried = dict(zip(users, pool.map(lambda user: attempt(host, user), users), strict=True))
