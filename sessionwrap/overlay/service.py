@@ -101,11 +101,7 @@ class Service:
     def _refresh(self) -> None:
         """Take in what has changed of the rules and of the local accounts."""
         changed = self._local.refresh()
-        before = self._rules.rules
-        if self._rules.refresh():
-            changed = True
-            if before is not None and before.scope == "none":
-                self._memory.forget()  # nothing was noted
+        changed = self._rules.refresh() or changed
         if changed:
             self._answers.clear()
             self._changes += 1
@@ -136,6 +132,8 @@ class Service:
         key: Key | None = name if name is not None else uid
         self._refresh()
         rules = self._rules.rules
+        if rules is not None and rules.scope == "none" and client.uid == 0:
+            self._memory.forget()  # not by name: this is the state of most hosts, and is quick
         if key is None or key in ("root", 0) or (rules is not None and rules.scope == "none"):
             self._clients.send(client, varlink.NO_RECORD)  # all users: there is no list of ours
             return
