@@ -18,7 +18,7 @@ DROPIN = "mkdir -p {0} && printf '{1}\\n' > {0}/a.conf"
 JOURNALD = DROPIN.format("/etc/systemd/journald.conf.d", "[Journal]\\nRateLimitBurst=50")
 UNIT = "/etc/systemd/system/sessionwrapd.service.d"
 UNIT_LIMIT = DROPIN.format(UNIT, "[Service]\\nLogRateLimitIntervalSec=30s")
-SSHD = "rm /etc/ssh/sshd_config.d/sessionwrap.conf && systemctl reload ssh"
+SSHD = "rm /etc/ssh/sshd_config.d/sessionwrap.conf && systemctl restart ssh"
 
 BROKEN = {
     "overlay stopped": (

@@ -85,7 +85,7 @@ def test_a_login_without_a_shell_is_noted_and_is_no_alert(host: Host) -> None:
 
 def test_the_sftp_server_within_sshd_is_noted_and_is_no_alert(host: Host) -> None:
     host.run(["sed", "-i", "s,^Subsystem.*,Subsystem sftp internal-sftp,", "/etc/ssh/sshd_config"])
-    host.run(["systemctl", "reload", "ssh"])
+    host.run(["systemctl", "restart", "ssh"])
     host.write("/root/file", "a file\n")
     host.run(["scp", "-q", "-o", "BatchMode=yes", "/root/file", "alice@127.0.0.1:"])
     assert host.run(["cat", "/home/alice/file"]).stdout == "a file\n"
