@@ -24,9 +24,10 @@ from sessionwrap.local_accounts import Account
 from sessionwrap.overlay import records, varlink
 from sessionwrap.overlay.clients import Client, Clients, Poller
 from sessionwrap.overlay.directory import Directory, Key
-from sessionwrap.overlay.local import MAX_FILE, LocalAccounts
+from sessionwrap.overlay.local import FILES, MAX_FILE, LocalAccounts
 from sessionwrap.overlay.memory import Memory
 from sessionwrap.overlay.rules import CurrentRules
+from sessionwrap.overlay.watch import Watch
 
 KEEP_SECONDS: Final = 5.0
 """How long an answer of the directory is good, "no such user" too."""
@@ -74,23 +75,23 @@ class Service:
         self._answers: dict[Key, Answer] = {}
         self._memory = Memory()
         self._changes = 0
+        self._watch = Watch()
 
     def run(self, beat: Callable[[], object]) -> NoReturn:
         """Serve until the process ends; ``beat`` is called each second."""
-        self._refresh()
+        self._take_in()
         gc.freeze()
         next_beat = 0.0
-        more = False
         while True:
             now = time.monotonic()
             if now >= next_beat:
                 beat()
                 next_beat = now + BEAT_SECONDS
+                self._take_in()
                 for key in self._directory.end_hanging():
                     self._settle(key, None)
             first = self._expire(now, next_beat)
-            self._poller.turn(0 if more else max(0.0, first - now) + 0.001)
-            more = self._clients.serve_more()
+            self._poller.turn(max(0.0, first - now) + 0.001)
 
     def _on_process(self, fd: int) -> None:
         self._poller.watch(fd, self._on_found)
@@ -99,7 +100,13 @@ class Service:
         self._memory.forget()
 
     def _refresh(self) -> None:
+        """Take in what has changed, if anything has: a look-up waits for this."""
+        if self._watch.may_have_changed():
+            self._take_in()
+
+    def _take_in(self) -> None:
         """Take in what has changed of the rules and of the local accounts."""
+        self._watch.add([*FILES, *self._rules.paths])  # first: what changes from here on is seen
         changed = self._local.refresh()
         changed = self._rules.refresh() or changed
         if changed:
