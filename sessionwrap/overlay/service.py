@@ -36,6 +36,8 @@ PATIENCE_SECONDS: Final = 1.0
 LIMIT_SECONDS: Final = 4.0
 """How long a user of the directory waits for it, here."""
 MAX_ANSWERS: Final = 10_000
+MAX_PREPARED: Final = 1000
+"""With more local users each is answered when first asked for, or a change would take long."""
 MAX_QUESTIONS_OF_USERS: Final = 24
 """Questions to the directory at once that are not root's: login programs always have some left."""
 MAX_QUESTIONS_OF_USER: Final = 8
@@ -112,6 +114,15 @@ class Service:
         if changed:
             self._answers.clear()
             self._changes += 1
+            if self._local.alone and len(self._local.by_name) <= MAX_PREPARED:
+                self._prepare()
+
+    def _prepare(self) -> None:
+        """Have the answers of all local users ready: the first question takes no longer then."""
+        for user, account in self._local.by_name.items():
+            self._keep(user, account, self._local.groups_of(account), math.inf)
+        for uid, account in self._local.by_uid.items():
+            self._answers[uid] = self._answers[account.user]
 
     def _answer(self, client: Client, call: varlink.Call) -> None:
         if call.method == varlink.GET_USER:
