@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from random import Random
 
 import pytest
 
@@ -18,7 +17,9 @@ from tests.readers.journals import (
     BOOT,
     EPOCH,
     RECORDER_UID,
+    UNENDED,
     USER_UID,
+    damage,
     end_entry,
     recording,
     stamped,
@@ -28,7 +29,6 @@ from tests.readers.journals import (
 from tests.readers.login_entries import RULE, alert, at, ending, login, name
 
 ALWAYS = Period(0, 1 << 62)
-UNENDED = {"end": None, "messages": 0, "reason": "", "complete": False}
 
 
 def read(directory: Path, period: Period = ALWAYS, recorder: int | None = RECORDER_UID) -> Facts:
@@ -237,15 +237,7 @@ def test_damaged_journal_files_are_read_or_one_named_error(tmp_path: Path) -> No
     rows = [recording(n, login=name(n)) for n in range(20)]
     stored = [e for n, r in enumerate(rows) for e in (login(n), start_entry(r), end_entry(r))]
     directory = write_journal(tmp_path, [*stored, *(alert(n, str(n)) for n in range(20))])
-    (file,) = directory.iterdir()
-    whole = file.read_bytes()
-    used = len(whole.rstrip(b"\0"))
-    random = Random(7)  # noqa: S311 # the same damage at each run
-    for _ in range(200):
-        damaged = bytearray(whole)
-        for _ in range(20):
-            damaged[random.randrange(0x110, used)] = random.randrange(256)
-        file.write_bytes(damaged)
+    for _ in damage(directory):
         try:
             facts = read(directory)
         except SessionwrapError:
