@@ -40,7 +40,7 @@ _OTHER: Final = {
     "unverified": "entries that are not verified",
     "skipped": "entries or files not readable",
 }
-MADE_UP: Final = "not verified: users wrote these, and may have made them up"
+MADE_UP: Final = "not verified: users may have made these up"
 
 
 class Options(NamedTuple):
@@ -158,7 +158,7 @@ def _alert(alert: Alert, style: Style) -> Iterator[str]:
 def _unverified(uid: int | None, told: list[Alert], style: Style) -> Iterator[str]:
     """Give what one writer wrote: a few lines of it, whoever fills the journal."""
     name = "" if uid is None else style.name_of(uid)
-    writer = "a process of unknown uid" if uid is None else f"uid {uid}"
+    writer = "others" if uid is None else f"uid {uid}"
     number = sum(alert.number for alert in told)
     some = [alert for alert in told if alert.message][:FEW]
     shown = f"wrote {number}, beginning with" if number > len(some) else "wrote"

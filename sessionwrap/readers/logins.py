@@ -26,6 +26,8 @@ MAX_FIELD: Final = 8192
 """Bytes that are read of a field; the rest of a longer one is left out."""
 MAX_DIFFERENT: Final = 20
 """Entries that say something else are kept of one writer who is not to be trusted."""
+MAX_WRITERS: Final = 20
+"""Such writers are told apart; more are one. A user can have thousands of uids (subuid(5))."""
 MAX_ALERTS: Final = 10_000
 """And of root and the recorder, each."""
 
@@ -33,6 +35,9 @@ _ROOT = b"0"
 _START, _END = message_ids.START.encode(), message_ids.END.encode()
 _LOGIN, _NO_SHELL = message_ids.LOGIN.encode(), message_ids.NO_SHELL.encode()
 _REC = entries.PREFIX + "REC"
+_ALERTS = frozenset(
+    value.encode() for name, value in vars(message_ids).items() if name.startswith("ALERT_")
+)
 _PRIORITIES = (b"0", b"1", b"2")
 _IDENTIFIER = entries.IDENTIFIER.encode()
 _DIRECTORIES = ("/var/log/journal", "/run/log/journal")
@@ -43,8 +48,10 @@ class Logins:
     """Reads what the journal tells of the logins of a period, and later what is new.
 
     A fact is what its own writer wrote: root a login, the recorder a recording, either of them an
-    ending or an alert. All else is an alert that is not verified. What is kept grows with the
-    logins of the period, and not with what others write. AccessError as ``count_unusable``.
+    ending or an alert with its MESSAGE_ID (programs of root's log under a name that users choose:
+    PAM's modules in sudo do so under its argv[0]). All else is an alert that is not verified. What
+    is kept grows with the logins of the period, and not with what others write. AccessError as
+    ``count_unusable``.
     """
 
     def __init__(self, place: Place, recorder: int | None, period: Period) -> None:
@@ -56,7 +63,7 @@ class Logins:
         self._recordings: dict[bytes, tuple[str, Recording]] = {}
         self._endings: dict[Key, Ending] = {}
         self._alerts: dict[tuple[object, ...], Alert] = {}
-        self._kinds: Counter[bytes | None] = Counter()
+        self._kinds: Counter[tuple[bool, bytes | None]] = Counter()
         self._skipped = count_unusable(place)
 
     def read(self) -> None:
@@ -83,7 +90,7 @@ class Logins:
         """Give the time (µs) of the oldest entry of the journal, None where it is empty."""
         with JournalReader(self._place) as reader:
             reader.seek_head()
-            return _time(reader) if reader.step() else None
+            return reader.realtime() if reader.step() else None
 
     def _scan(
         self, matches: list[str], since: int, take: Callable[[JournalReader, int], None]
@@ -96,7 +103,7 @@ class Logins:
                 reader.add_match(match)
             usage = reader.get_usage()
             reader.seek_tail()
-            while reader.step(-1) and (time := _time(reader)) >= since:
+            while reader.step(-1) and (time := reader.realtime()) >= since:
                 after = max(after, time + 1)
                 try:
                     take(reader, time)
@@ -117,7 +124,7 @@ class Logins:
             self._logins[login.key] = logins.merge(known, login) if known else login
         elif message_id == _NO_SHELL and self._is_trusted(uid):
             self._ending(logins.parse_ending(*_fields(reader), time))
-        elif not _is_alert(reader):  # else it is met as one
+        elif not _is_met_as_alert(reader):
             self._tell(reader, time, uid)
 
     def _recording(self, reader: JournalReader) -> None:
@@ -148,9 +155,15 @@ class Logins:
         """Keep an alert, or an entry that may be made up; those that say the same once."""
         if time not in self.period:
             return
-        verified = self._is_trusted(uid) and _is_alert(reader)
+        verified = (
+            self._is_trusted(uid)
+            and _is_met_as_alert(reader)
+            and reader.field("MESSAGE_ID") in _ALERTS
+        )
+        if not verified and (False, uid) not in self._kinds and len(self._kinds) >= MAX_WRITERS:
+            uid = None
         number = int(uid) if uid is not None and uid.isdigit() else None
-        if self._kinds[uid] < (MAX_ALERTS if verified else MAX_DIFFERENT):
+        if self._kinds[verified, uid] < (MAX_ALERTS if verified else MAX_DIFFERENT):
             fields, boot = _fields(reader)
             alert = logins.parse_alert(fields, boot, time, uid=number, verified=verified)
         else:
@@ -162,7 +175,7 @@ class Logins:
             self._alerts[same] = known.and_at(time)
         else:
             self._alerts[same] = alert
-            self._kinds[uid] += 1
+            self._kinds[verified, uid] += 1
 
     def _is_recorder(self, uid: bytes | None) -> bool:
         return uid is not None and uid == self._recorder
@@ -171,7 +184,8 @@ class Logins:
         return uid == _ROOT or self._is_recorder(uid)
 
 
-def _is_alert(reader: JournalReader) -> bool:
+def _is_met_as_alert(reader: JournalReader) -> bool:
+    """Tell whether the search for alerts meets this entry."""
     return (
         reader.field("PRIORITY") in _PRIORITIES and reader.field("SYSLOG_IDENTIFIER") == _IDENTIFIER
     )
@@ -190,13 +204,6 @@ def _fields(reader: JournalReader) -> tuple[dict[str, str], str]:
 
 def _boot(data: object) -> str:
     return data.decode("ascii", "replace") if isinstance(data, bytes) else ""
-
-
-def _time(reader: JournalReader) -> int:
-    try:
-        return int(reader._get_realtime())
-    except OSError as error:
-        raise SessionwrapError(f"the journal cannot be read: {error.strerror}") from error
 
 
 def count_unusable(place: Place) -> int:

@@ -145,7 +145,7 @@ def test_each_thing_to_look_at_says_who_when_where_why_and_what_shows_more(bad: 
             "/etc/sessionwrap/sessionwrap.conf:1: is no section\n"
             f"{look} -x -t sessionwrap -p crit MESSAGE_ID={message_ids.ALERT_CONFIG}"
         ),
-        "Not verified: users wrote these, and may have made them up": (
+        "Not verified: users may have made these up": (
             f"  uid {USER_UID} wrote:\n    2026-09-21 14:13  x\\x1b]0;x\\x07\\u202e\n"
             f"{look} MESSAGE_ID={message_ids.ALERT_SHELL} _UID={USER_UID}"
         ),

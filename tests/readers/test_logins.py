@@ -11,7 +11,7 @@ from sessionwrap.errors import NotFoundError, SessionwrapError
 from sessionwrap.logins import Key
 from sessionwrap.readers import logins
 from sessionwrap.readers.journal import Place
-from sessionwrap.readers.logins import MAX_DIFFERENT, MAX_FIELD, Logins
+from sessionwrap.readers.logins import MAX_DIFFERENT, MAX_FIELD, MAX_WRITERS, Logins
 from sessionwrap.reporting import Facts, Period
 from tests.readers.journals import (
     BOOT,
@@ -118,6 +118,8 @@ def test_alerts_of_root_and_the_recorder_are_verified_and_those_of_users_are_not
         {**alert(4, "d"), "PRIORITY": "0"},
         {**alert(5, "not one"), "PRIORITY": "3"},
         {**alert(6, "not ours"), "SYSLOG_IDENTIFIER": "sshd"},
+        # By syslog(3), as `exec -a sessionwrap sudo` has PAM's modules write it.
+        {**alert(7, "e", ""), "_TRANSPORT": "syslog"},
     ]
     told = sorted(read(write_journal(tmp_path, stored)).alerts, key=lambda one: one.first)
     assert [(one.message, one.verified, one.uid) for one in told] == [
@@ -125,6 +127,7 @@ def test_alerts_of_root_and_the_recorder_are_verified_and_those_of_users_are_not
         ("b", True, RECORDER_UID),
         ("c", False, USER_UID),
         ("d", True, 0),
+        ("e", False, 0),
     ]
     assert (told[0].key, told[0].user) == (Key(BOOT, name(1)), "alice")
     assert (told[1].rec, told[1].message_id) == ("r", message_ids.ALERT_STORAGE)
@@ -143,6 +146,16 @@ def test_a_user_who_fills_the_journal_is_counted_and_takes_no_memory(tmp_path: P
     assert len(made_up) == MAX_DIFFERENT + 1
     assert sum(one.number for one in made_up) == 100
     assert max(len(one.message) for one in made_up) == MAX_FIELD
+    assert [one.message for one in facts.alerts if one.verified] == ["real"]
+
+
+def test_a_user_with_many_uids_is_counted_and_takes_no_memory(tmp_path: Path) -> None:
+    forged = [alert(n, f"{n}", writer=100_000 + n) for n in range(100)]
+    facts = read(write_journal(tmp_path, [*forged, alert(0, "real")]))
+    made_up = [one for one in facts.alerts if not one.verified]
+    assert len({one.uid for one in made_up}) <= MAX_WRITERS + 1
+    assert len(made_up) <= MAX_WRITERS + MAX_DIFFERENT + 1
+    assert sum(one.number for one in made_up) == 100
     assert [one.message for one in facts.alerts if one.verified] == ["real"]
 
 

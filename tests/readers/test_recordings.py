@@ -135,7 +135,7 @@ def test_damaged_journal_files_are_read_or_one_named_error(tmp_path: Path) -> No
     directory = write_journal(tmp_path, [e for r in rows for e in (start_entry(r), end_entry(r))])
     for _ in damage(directory):
         try:
-            found = listed(directory)
+            found = listed(directory, since=1)
         except SessionwrapError:
             continue
         assert len(found) <= 2 * len(rows)
