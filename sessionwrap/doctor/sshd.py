@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import fnmatch
+import os
+import re
 from collections.abc import Sequence
 from typing import Final
 
 from sessionwrap.doctor.finding import Finding, bad, fine, look
 from sessionwrap.setup import programs
 
+CONFIG: Final = "/etc/ssh/sshd_config"
 OURS: Final = "/etc/ssh/sshd_config.d/00-sessionwrap.conf"
 """sshd heeds the first value of each keyword, and reads this file first of those beside it."""
 LOADER: Final = ("LD_PRELOAD", "LD_AUDIT", "LD_LIBRARY_PATH", "GCONV_PATH", "LOCPATH")
 """As in packaging/sshd/sessionwrap.conf."""
 SET_ENV: Final = "SetEnv " + " ".join(f"{name}=" for name in LOADER)
+
+
+MAX_FILE: Final = 1 << 20
 
 
 def parse(text: str) -> dict[str, list[str]]:
@@ -24,6 +30,35 @@ def parse(text: str) -> dict[str, list[str]]:
         if keyword:
             values.setdefault(keyword.lower(), []).append(value.strip())
     return values
+
+
+def judge_includes(text: str, unit: str) -> list[Finding]:
+    """Judge sshd_config: it must take in the directory that our settings are in, for all users."""
+    for line in text.split("\n"):
+        keyword, *values = line.replace("=", " ").split() or [""]
+        if keyword.lower() == "match":
+            break
+        patterns = [os.path.join(os.path.dirname(CONFIG), value) for value in values]
+        if keyword.lower() == "include" and any(fnmatch.fnmatch(OURS, one) for one in patterns):
+            return []
+    directory = os.path.dirname(OURS)
+    return [
+        bad(
+            f"{CONFIG} does not include {directory}/*.conf",
+            "sshd does not read what the package and the commands below put there",
+            f"sed -i '1i Include {directory}/*.conf' {CONFIG} && sshd -t && "
+            f"systemctl reload {unit}",
+        )
+    ]
+
+
+def judge_broken(said: str) -> Finding:
+    """Judge what ``sshd -T`` says when it does not take its settings."""
+    said = said.strip()
+    found = re.match(r"(/\S+?):? line (\d+)", said)
+    mend = f"${{EDITOR:-vi}} +{found[2]} {found[1]}" if found else ""
+    what = f"sshd's settings are broken: {said.partition(chr(10))[0]}"
+    return bad(what, "sshd does not start again", mend)
 
 
 def judge(values: dict[str, list[str]], unit: str) -> list[Finding]:
@@ -120,13 +155,28 @@ def _put(line: str, unit: str) -> str:
 
 
 def look_at(user: str) -> list[Finding]:
-    """Look at what holds for ``user``, "" for nobody in particular."""
+    """Look at what holds for all and for ``user``, "" for nobody in particular."""
     if not programs.is_there("sshd"):
         return [fine("sshd is not installed")]
-    who = ["-C", f"user={user},host=localhost,addr=127.0.0.1"] if user else []
-    done = programs.call("sshd", "-T", *who)
-    if done.returncode:
-        said = done.stderr.strip().rpartition("\n")[2]
-        return [bad(f"sshd's settings are broken: {said}", "sshd does not start again", "sshd -t")]
     unit = "ssh" if programs.call("systemctl", "cat", "ssh.service").returncode == 0 else "sshd"
-    return judge(parse(done.stdout), unit)
+    with open(CONFIG, encoding="utf-8", errors="surrogateescape") as file:
+        included = judge_includes(file.read(MAX_FILE), unit)
+    done = programs.call("sshd", "-T")
+    if done.returncode:
+        return [judge_broken(done.stderr)]
+    findings = judge(parse(done.stdout), unit)
+    if user:
+        done = programs.call("sshd", "-T", "-C", f"user={user},host=localhost,addr=127.0.0.1")
+        if done.returncode:
+            return [judge_broken(done.stderr)]
+        own = judge(parse(done.stdout), unit)
+        findings = [one if one in findings else _matched(one, user) for one in own]
+    return included + findings
+
+
+def _matched(finding: Finding, user: str) -> Finding:
+    """Give a finding that is true of a user only: no line for all mends that."""
+    if not finding.mend:
+        return finding
+    what = f"{finding.what}, for {user}, as a Match block says"
+    return finding._replace(what=what, mend=f"${{EDITOR:-vi}} {CONFIG}")

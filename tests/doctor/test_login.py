@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import select
+import subprocess
+import tempfile
 from typing import Any
 
 import pytest
@@ -81,3 +85,25 @@ def test_a_missing_python_pam_is_said_with_the_command_that_installs_it() -> Non
     assert finding.severity == BAD
     assert "python-pam is not installed" in finding.what
     assert finding.mend == "apt-get install python3-pampy python3-six"
+
+
+def test_what_pam_has_started_and_does_not_end_is_ended_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(login, "SECONDS", 0.2)
+    alive, held = os.pipe()
+    with tempfile.TemporaryFile("w+") as said, os.fdopen(alive, "rb") as watched:
+        child = subprocess.Popen(
+            ["sh", "-c", "sleep 600 & echo not JSON; wait"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
+            pass_fds=[held],
+            process_group=0,
+        )
+        os.close(held)
+        assert login._told(child) is None
+        login._end(child)
+        assert select.select([watched], [], [], 10)[0]
+        assert watched.read() == b""

@@ -73,3 +73,40 @@ def test_forwarding_is_to_look_at_unless_all_of_it_is_off() -> None:
     text = SHOWN.replace("x11forwarding no", "x11forwarding yes")
     text = text.replace("disableforwarding no", "disableforwarding yes")
     assert [finding.severity for finding in checks.judge(checks.parse(text), "ssh")] == [FINE]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("# x\nInclude /etc/ssh/sshd_config.d/*.conf\nPort 22\n", []),
+        ("Port 22\n include sshd_config.d/*\n", []),
+        ("Port 22\n", [BAD]),
+        ("#Include /etc/ssh/sshd_config.d/*.conf\n", [BAD]),
+        ("Include /etc/ssh/other/*.conf\n", [BAD]),
+        ("Match User bob\nInclude /etc/ssh/sshd_config.d/*.conf\n", [BAD]),
+        ("", [BAD]),
+    ],
+)
+def test_sshd_config_must_include_our_settings(text: str, says: list[str]) -> None:
+    assert [finding.severity for finding in checks.judge_includes(text, "ssh")] == says
+
+
+@pytest.mark.parametrize(
+    ("said", "mend"),
+    [
+        (
+            "/etc/ssh/sshd_config: line 3: Bad configuration option: Foo\r\n"
+            "/etc/ssh/sshd_config: terminating, 1 bad configuration options\r\n",
+            "${EDITOR:-vi} +3 /etc/ssh/sshd_config",
+        ),
+        (
+            "/etc/ssh/sshd_config.d/a.conf line 1: missing argument.\n",
+            "${EDITOR:-vi} +1 /etc/ssh/sshd_config.d/a.conf",
+        ),
+        ("sshd: no hostkeys available -- exiting.\n", ""),
+    ],
+)
+def test_broken_settings_are_opened_at_their_line(said: str, mend: str) -> None:
+    finding = checks.judge_broken(said)
+    assert (finding.severity, finding.mend) == (BAD, mend)
+    assert said.splitlines()[0] in finding.what
