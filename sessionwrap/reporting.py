@@ -39,6 +39,7 @@ TO_LOOK_AT: Final = frozenset({INCOMPLETE, UNSEEN, PASSED, REFUSED})
 _REASONS = {
     entries.ABNORMAL: "the recording process died",
     entries.INTRUDED: "another process read what was typed, and the session was ended for it",
+    entries.UNSTORED: "the journal kept nothing of it, and the session was ended for it",
 }
 
 

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from sessionwrap.doctor.finding import Finding, bad, fine, look
+from sessionwrap.doctor.finding import Finding, bad, fine, for_sed, look
 from sessionwrap.setup.authselect import HOOK, HOOK_LINE
 
 DIRECTORIES: Final = ("/etc/pam.d", "/usr/lib/pam.d")
@@ -275,8 +275,7 @@ def _edit(rules: Sequence[Rule], *scripts: str) -> str:
 
 def _address(rule: Rule) -> str:
     """Give the address of a line for sed: by its text, for numbers are others after an edit."""
-    words = (re.sub(r"[][\\.*^$/+?(){}|]", r"\\\g<0>", word) for word in rule.text.split())
-    return r"/^\s*" + r"\s+".join(words) + r"\s*$/"
+    return r"/^\s*" + r"\s+".join(map(for_sed, rule.text.split())) + r"\s*$/"
 
 
 # The host

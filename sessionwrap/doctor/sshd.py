@@ -8,12 +8,15 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from sessionwrap.doctor.finding import Finding, bad, fine, look
+from sessionwrap.doctor.finding import Finding, bad, fine, for_sed, look
 from sessionwrap.setup import programs
 
 CONFIG: Final = "/etc/ssh/sshd_config"
 OURS: Final = "/etc/ssh/sshd_config.d/00-sessionwrap.conf"
 """sshd heeds the first value of each keyword, and reads this file first of those beside it."""
+FILES: Final = f"{CONFIG} {os.path.dirname(OURS)}/*.conf"
+SFTP_SERVERS: Final = ("/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server")
+"""Debian's and Fedora's."""
 LOADER: Final = ("LD_PRELOAD", "LD_AUDIT", "LD_LIBRARY_PATH", "GCONV_PATH", "LOCPATH")
 """As in packaging/sshd/sessionwrap.conf."""
 SET_ENV: Final = "SetEnv " + " ".join(f"{name}=" for name in LOADER)
@@ -92,7 +95,7 @@ def judge(values: dict[str, list[str]], unit: str) -> list[Finding]:
             bad(
                 f"AcceptEnv {' '.join(accepted)} lets clients set {accepted[0]}-like variables",
                 "they run code of the user's in the login shell before the recording begins",
-                "grep -rniE '^\\s*AcceptEnv' /etc/ssh/sshd_config /etc/ssh/sshd_config.d",
+                _take_out(accepted, unit),
             )
         )
     subsystems = [value.split() for value in values.get("subsystem", [])]
@@ -101,8 +104,8 @@ def judge(values: dict[str, list[str]], unit: str) -> list[Finding]:
             look(
                 "Subsystem sftp is internal-sftp",
                 "it starts no shell: nothing says that somebody copied files",
-                "sed -i 's|\\(^ *Subsystem.*sftp.*\\)internal-sftp.*|Subsystem sftp "
-                "/usr/lib/openssh/sftp-server|' /etc/ssh/sshd_config && systemctl reload " + unit,
+                rf"sed -Ei 's|^\s*Subsystem\s+sftp\s+internal-sftp.*|Subsystem sftp {_server()}|I' "
+                + _reload(unit, FILES),
             )
         )
     if not findings:
@@ -148,7 +151,21 @@ def _accepted(patterns: Sequence[str]) -> list[str]:
 
 
 def _put(line: str, unit: str) -> str:
-    return f"echo '{line}' >> {OURS} && sshd -t && systemctl reload {unit}"
+    return f"echo '{line}' >> {_reload(unit, OURS)}"
+
+
+def _take_out(words: Sequence[str], unit: str) -> str:
+    """Give the command that takes words out of all AcceptEnv lines: these add up."""
+    edits = [rf"-e '/^\s*AcceptEnv\s/Is/\s+{for_sed(word)}(\s|$)/\1/g'" for word in words]
+    return f"sed -Ei {' '.join(edits)} -e '/^\\s*AcceptEnv\\s*$/Id' {_reload(unit, FILES)}"
+
+
+def _reload(unit: str, files: str) -> str:
+    return f"{files} && sshd -t && systemctl reload {unit}"
+
+
+def _server() -> str:
+    return next(filter(os.path.exists, SFTP_SERVERS), SFTP_SERVERS[0])
 
 
 # The host

@@ -152,6 +152,17 @@ def test_each_thing_to_look_at_says_who_when_where_why_and_what_shows_more(bad: 
     }
 
 
+def test_every_reason_for_which_a_recording_is_not_complete_is_said(tmp_path: Path) -> None:
+    reasons = [entries.ABNORMAL, *entries.ENDED_FOR_CAUSE]
+    stored = [
+        end_entry(recording(n, login=name(n), reason=reason)) for n, reason in enumerate(reasons)
+    ]
+    stored.append(end_entry(recording(9, login=name(9), lost=7)))
+    rows = told(write_journal(tmp_path, stored))["logins"]
+    assert {row["category"] for row in rows} == {"incomplete"}
+    assert len({row["why"] for row in rows} - {""}) == len(stored)
+
+
 def test_a_forged_alert_alone_is_something_to_look_at(tmp_path: Path) -> None:
     write_journal(tmp_path, [alert(1, writer=USER_UID)])
     done = run("report", "-D", str(tmp_path), *UID, *SINCE)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from sessionwrap.doctor import sshd as checks
@@ -60,6 +63,19 @@ def test_variables_that_clients_set_are_bad(pattern: str) -> None:
     [finding] = judge("acceptenv LANG", f"acceptenv {pattern}")
     assert finding.severity == BAD
     assert pattern in finding.what
+
+
+def test_variables_that_clients_set_are_taken_out_and_others_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "sshd_config"
+    path.write_text("AcceptEnv LANG LC_* LD_* LD_PRELOA?\n  acceptenv LD_* LD_PRELOA?\nPort 22\n")
+    monkeypatch.setattr(checks, "FILES", str(path))
+    [finding] = judge("acceptenv LANG", "acceptenv LD_*\nacceptenv LD_PRELOA?")
+    edit, _, rest = finding.mend.partition(" && ")
+    assert rest == "sshd -t && systemctl reload ssh"
+    subprocess.run(["sh", "-c", edit], check=True)
+    assert path.read_text() == "AcceptEnv LANG LC_*\nPort 22\n"
 
 
 def test_sftp_within_sshd_is_to_look_at() -> None:
