@@ -50,7 +50,7 @@ def command(ctx: click.Context, user: str, as_json: bool) -> None:
     found = []
     for topic, findings in checks.run(user):
         found += [(topic, finding) for finding in findings]
-        if not as_json:
+        if findings and not as_json:
             _show(topic, findings)
     counts = Counter(finding.severity for _, finding in found)
     if as_json:

@@ -35,9 +35,6 @@ _ROOT = b"0"
 _START, _END = message_ids.START.encode(), message_ids.END.encode()
 _LOGIN, _NO_SHELL = message_ids.LOGIN.encode(), message_ids.NO_SHELL.encode()
 _REC = entries.PREFIX + "REC"
-_ALERTS = frozenset(
-    value.encode() for name, value in vars(message_ids).items() if name.startswith("ALERT_")
-)
 _PRIORITIES = (b"0", b"1", b"2")
 _IDENTIFIER = entries.IDENTIFIER.encode()
 _DIRECTORIES = ("/var/log/journal", "/run/log/journal")
@@ -48,10 +45,8 @@ class Logins:
     """Reads what the journal tells of the logins of a period, and later what is new.
 
     A fact is what its own writer wrote: root a login, the recorder a recording, either of them an
-    ending or an alert with its MESSAGE_ID (programs of root's log under a name that users choose:
-    PAM's modules in sudo do so under its argv[0]). All else is an alert that is not verified. What
-    is kept grows with the logins of the period, and not with what others write. AccessError as
-    ``count_unusable``.
+    ending or an alert. All else is an alert that is not verified. What is kept grows with the
+    logins of the period, and not with what others write. AccessError as ``count_unusable``.
     """
 
     def __init__(self, place: Place, recorder: int | None, period: Period) -> None:
@@ -124,7 +119,7 @@ class Logins:
             self._logins[login.key] = logins.merge(known, login) if known else login
         elif message_id == _NO_SHELL and self._is_trusted(uid):
             self._ending(logins.parse_ending(*_fields(reader), time))
-        elif not _is_met_as_alert(reader):
+        elif not _is_alert(reader):  # else it is met as one
             self._tell(reader, time, uid)
 
     def _recording(self, reader: JournalReader) -> None:
@@ -155,11 +150,7 @@ class Logins:
         """Keep an alert, or an entry that may be made up; those that say the same once."""
         if time not in self.period:
             return
-        verified = (
-            self._is_trusted(uid)
-            and _is_met_as_alert(reader)
-            and reader.field("MESSAGE_ID") in _ALERTS
-        )
+        verified = self._is_trusted(uid) and _is_alert(reader)
         if not verified and (False, uid) not in self._kinds and len(self._kinds) >= MAX_WRITERS:
             uid = None
         number = int(uid) if uid is not None and uid.isdigit() else None
@@ -184,8 +175,7 @@ class Logins:
         return uid == _ROOT or self._is_recorder(uid)
 
 
-def _is_met_as_alert(reader: JournalReader) -> bool:
-    """Tell whether the search for alerts meets this entry."""
+def _is_alert(reader: JournalReader) -> bool:
     return (
         reader.field("PRIORITY") in _PRIORITIES and reader.field("SYSLOG_IDENTIFIER") == _IDENTIFIER
     )

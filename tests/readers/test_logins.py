@@ -118,8 +118,6 @@ def test_alerts_of_root_and_the_recorder_are_verified_and_those_of_users_are_not
         {**alert(4, "d"), "PRIORITY": "0"},
         {**alert(5, "not one"), "PRIORITY": "3"},
         {**alert(6, "not ours"), "SYSLOG_IDENTIFIER": "sshd"},
-        # By syslog(3), as `exec -a sessionwrap sudo` has PAM's modules write it.
-        {**alert(7, "e", ""), "_TRANSPORT": "syslog"},
     ]
     told = sorted(read(write_journal(tmp_path, stored)).alerts, key=lambda one: one.first)
     assert [(one.message, one.verified, one.uid) for one in told] == [
@@ -127,7 +125,6 @@ def test_alerts_of_root_and_the_recorder_are_verified_and_those_of_users_are_not
         ("b", True, RECORDER_UID),
         ("c", False, USER_UID),
         ("d", True, 0),
-        ("e", False, 0),
     ]
     assert (told[0].key, told[0].user) == (Key(BOOT, name(1)), "alice")
     assert (told[1].rec, told[1].message_id) == ("r", message_ids.ALERT_STORAGE)

@@ -138,14 +138,16 @@ def test_a_user_forges_no_login_no_outcome_no_alert_and_hides_none(host: Host) -
     assert {one["writer_uid"] for one in after["alerts"] if not one["verified"]} == {int(uid)}
 
 
-def test_what_a_user_has_a_program_of_roots_log_is_no_alert_of_ours(host: Host) -> None:
-    # PAM's modules log that sudo got no password: by syslog(3), under the name in argv[0].
-    trick = "exec -a sessionwrap sudo -k -S true < /dev/null"
+def test_what_a_program_of_roots_logs_for_a_user_is_the_users(host: Host) -> None:
+    # su logs under the name in argv[0], and PAM's modules in it at the priority of an alert.
+    trick = "exec -a sessionwrap su -c true bob < /dev/null"
     host.run(["bash", "-c", trick], user="alice", check=False)
-    host.wait_for_entries("SYSLOG_IDENTIFIER=sessionwrap", "PRIORITY=2", "_UID=0")
+    host.wait_for_entries("SYSLOG_IDENTIFIER=sessionwrap", "PRIORITY=2")
     _, says = report(host)
     assert says["counts"]["alerts"] == 0
-    assert [one["verified"] for one in says["alerts"]] == [False]
+    [told] = says["alerts"]
+    uid = int(host.run(["id", "-u", "alice"]).stdout)
+    assert (told["verified"], told["writer_uid"]) == (False, uid)
 
 
 def test_who_may_not_read_the_journal_gets_no_report(host: Host) -> None:
