@@ -13,7 +13,7 @@ from sessionwrap import decisions, paths, scope, shells
 from sessionwrap.doctor.finding import Finding, bad, fine, look
 from sessionwrap.errors import ConfigError, SessionwrapError
 from sessionwrap.local_accounts import Account, parse_passwd
-from sessionwrap.setup import authselect, nsswitch
+from sessionwrap.setup import authselect, nsswitch, steps
 
 NSSWITCH: Final = "/etc/nsswitch.conf"
 PASSWD_FILE: Final = "/etc/passwd"  # noqa: S105 # a path
@@ -103,7 +103,8 @@ def judge_passwd(accounts: Mapping[str, Account], noted: Mapping[str, str]) -> l
                 f"root's shell in {PASSWD_FILE} is {root.shell or '/bin/sh'}",
                 f"systemd's NSS module answers {ROOT_SHELL} for root: `su -` and `sudo -i` start "
                 "that one",
-                f"usermod -s {ROOT_SHELL} root",
+                # usermod asks NSS, and would find nothing to change.
+                f"{steps.ROOT_VARIABLE} usermod -s {ROOT_SHELL} root",
             )
         )
     return findings or [fine(f"{PASSWD_FILE} and the noted shells fit")]
