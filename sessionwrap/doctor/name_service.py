@@ -66,8 +66,8 @@ def judge_nscd(answers: bool, text: str) -> list[Finding]:
     return [
         bad(
             f"nscd answers for users ({NSCD_CONF}: enable-cache passwd)",
-            "programs get what it has kept, not what our user database says now: who must be "
-            "recorded is refused, or given /bin/sh, and changed rules do not hold",
+            "for minutes programs get what it has kept, not what our user database says now: after "
+            "a change of rules or groups who must be recorded is refused, or not recorded",
             rf"sed -Ei '/^\s*enable-cache\s+passwd\s/d' {NSCD_CONF} && "
             f"echo 'enable-cache passwd no' >> {NSCD_CONF} && systemctl restart nscd",
         )

@@ -338,6 +338,7 @@ def nscd_host(package: Path) -> Iterator[Host]:
     with Host(images.base(extra=["nscd"])) as host:
         host.write("/etc/skel/.bashrc", f"PS1='{PROMPT}'\n")
         host.add_user("alice", groups=["wheel"])
+        host.add_user("bob")
         host.install(package)
         rules = "[session_recording]\nscope = some\ngroups = wheel\n"
         host.write("/etc/sessionwrap/conf.d/tests.conf", rules)
@@ -345,7 +346,14 @@ def nscd_host(package: Path) -> Iterator[Host]:
 
 
 def test_nscd_that_keeps_users_is_found_and_mended(nscd_host: Host) -> None:
+    def shell() -> str:
+        entry = host.run(["getent", "passwd", "bob"]).stdout
+        return entry.strip().rpartition(":")[2]
+
     host = nscd_host
+    assert shell() == "/bin/bash"
+    host.write("/etc/sessionwrap/conf.d/tests.conf", "[session_recording]\nscope = all\n")
+    assert shell() == "/bin/bash"
     found = bad(doctor(host))
     assert [one["what"] for one in found if one["topic"] == "users and shells"] == [
         "nscd answers for users (/etc/nscd.conf: enable-cache passwd)"
@@ -353,8 +361,10 @@ def test_nscd_that_keeps_users_is_found_and_mended(nscd_host: Host) -> None:
     for finding in found:
         host.run(["sh", "-c", finding["mend"]], check=False)
     assert bad(doctor(host)) == []
-    with login(host, "alice") as terminal:
+    assert shell() == "/usr/bin/sessionwrap-shell"
+    with login(host, "bob") as terminal:
         logout(terminal)
-    assert [entry["user"] for entry in wait_for_end(host)] == ["alice"]
+    assert [entry["user"] for entry in wait_for_end(host)] == ["bob"]
+    host.run(["sed", "-i", "/enable-cache passwd/d", "/etc/nscd.conf"])
     host.run(["systemctl", "stop", "nscd"])
     assert bad(doctor(host)) == []
