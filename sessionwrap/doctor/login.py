@@ -27,7 +27,7 @@ SERVICE: Final = "sshd"
 SECONDS: Final = 40
 """How long PAM may take; a slow directory takes its time."""
 MAX_SAID: Final = 1 << 16
-"""Characters that are read of what the program that opens the session says on stderr."""
+"""Bytes, or characters, that are read of what the program that opens the session says."""
 ENTRY_SECONDS: Final = 5.0
 """How long the hook's entry may take to be in the journal."""
 ENVIRONMENT = {"PATH": programs.PATH, "LC_ALL": "C.UTF-8"}
@@ -215,8 +215,15 @@ def _see(
 def _told(child: subprocess.Popen[str]) -> dict[str, Any] | None:
     """Wait for the child's line of JSON; None where it does not come, or is something else."""
     assert child.stdout
-    ready, _, _ = select.select([child.stdout], [], [], SECONDS)
-    line = child.stdout.readline() if ready else ""
+    deadline = time.monotonic() + SECONDS
+    line = b""
+    while not line.endswith(b"\n") and len(line) < MAX_SAID:
+        left = max(0, deadline - time.monotonic())
+        ready, _, _ = select.select([child.stdout], [], [], left)
+        part = os.read(child.stdout.fileno(), MAX_SAID) if ready else b""
+        if not part:
+            break
+        line += part
     try:
         told = json.loads(line)
     except ValueError:

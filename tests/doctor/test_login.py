@@ -94,7 +94,7 @@ def test_what_pam_has_started_and_does_not_end_is_ended_in_time(
     alive, held = os.pipe()
     with tempfile.TemporaryFile("w+") as said, os.fdopen(alive, "rb") as watched:
         child = subprocess.Popen(
-            ["sh", "-c", "sleep 600 & echo not JSON; wait"],
+            ["sh", "-c", "sleep 600 & printf 'no line'; wait"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=said,
