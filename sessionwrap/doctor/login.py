@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import select
-import signal
 import subprocess
 import sys
 import tempfile
@@ -189,7 +188,6 @@ def _open_session(service: str, user: str, said: IO[str]) -> subprocess.Popen[st
         errors="backslashreplace",
         env=ENVIRONMENT,
         cwd="/",
-        process_group=0,
     )
 
 
@@ -199,7 +197,7 @@ def _see(
     """Look at the login while its session is open; None: the child said nothing of it."""
     told = _told(child)
     if told is None:
-        os.killpg(child.pid, signal.SIGKILL)
+        child.kill()
         return None
     session = Session(told["code"], told["reason"], tuple(told["messages"]))
     try:
@@ -232,7 +230,7 @@ def _told(child: subprocess.Popen[str]) -> dict[str, Any] | None:
 
 
 def _end(child: subprocess.Popen[str]) -> None:
-    """Close the session, and end the child and what PAM has started in it, if they do not end."""
+    """Close the session. What PAM has started and is still there is not waited for."""
     assert child.stdin
     assert child.stdout
     with contextlib.suppress(OSError):  # it has gone already
@@ -240,7 +238,7 @@ def _end(child: subprocess.Popen[str]) -> None:
     try:
         child.wait(SECONDS)
     except subprocess.TimeoutExpired:
-        os.killpg(child.pid, signal.SIGKILL)
+        child.kill()
         child.wait()
     child.stdout.close()
 

@@ -48,7 +48,7 @@ def judge_includes(text: str, unit: str) -> list[Finding]:
     return [
         bad(
             f"{CONFIG} does not include {directory}/*.conf",
-            "sshd does not read what the package and the commands below put there",
+            "sshd does not read the settings that the package has there",
             f"sed -i '1i Include {directory}/*.conf' {CONFIG} && sshd -t && "
             f"systemctl reload {unit}",
         )
@@ -188,7 +188,8 @@ def look_at(user: str) -> list[Finding]:
             return [judge_broken(done.stderr)]
         own = judge(parse(done.stdout), unit)
         findings = [one if one in findings else _matched(one, user) for one in own]
-    return included + findings
+    # The others may be for want of that, and what mends them would not be read.
+    return included if included and any(one.mend for one in findings) else findings
 
 
 def _matched(finding: Finding, user: str) -> Finding:
