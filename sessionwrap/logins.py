@@ -67,9 +67,10 @@ class Ending(NamedTuple):
 class Alert(NamedTuple):
     """Alerts that say the same: ``number`` of them, from ``first`` to ``last`` (µs).
 
-    ``uid`` is the writer's as the kernel gave it, None where it did not. Where that is neither
-    root nor the recorder, ``verified`` is false and the texts may be anything; ``message`` is
-    empty for entries of a writer who wrote more different ones than are kept.
+    ``uid`` is the writer's as the kernel gave it; None where it did not, or there are too many
+    writers to tell them apart. Where that is neither root nor the recorder, ``verified`` is false
+    and the texts may be anything; ``message`` is empty for entries of a writer who wrote more
+    different ones than are kept.
     """
 
     verified: bool

@@ -36,9 +36,12 @@ CATEGORIES: Final = (
 )
 TO_LOOK_AT: Final = frozenset({INCOMPLETE, UNSEEN, PASSED, REFUSED})
 
+AND: Final = "; "
+"""Between the reasons of one login."""
 _REASONS = {
     entries.ABNORMAL: "the recording process died",
     entries.INTRUDED: "another process read what was typed, and the session was ended for it",
+    entries.UNSTORED: "the journal kept nothing of it, and the session was ended for it",
 }
 
 
@@ -241,7 +244,7 @@ def _classify(group: _Group, states: tuple[str, ...], present: Present) -> tuple
         whys = dict.fromkeys([*(_why_incomplete(*one) for one in bad), *unseen])
         found = (
             INCOMPLETE,
-            "; ".join(whys),
+            AND.join(whys),
             not unseen and {state for state, _ in bad} == {"no end"},
         )
     elif unseen:

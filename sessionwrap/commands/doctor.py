@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import textwrap
 from collections import Counter
@@ -25,6 +26,7 @@ Examples:
 """
 
 WIDTH: Final = 100
+"""Cells of a line at most, a narrower terminal has its own; commands to copy are not broken."""
 _COLOURS: Final = {BAD: "red", LOOK: "yellow", FINE: "green"}
 
 
@@ -48,7 +50,7 @@ def command(ctx: click.Context, user: str, as_json: bool) -> None:
     found = []
     for topic, findings in checks.run(user):
         found += [(topic, finding) for finding in findings]
-        if not as_json:
+        if findings and not as_json:
             _show(topic, findings)
     counts = Counter(finding.severity for _, finding in found)
     if as_json:
@@ -73,7 +75,8 @@ def _show(topic: str, findings: list[Finding]) -> None:
 
 
 def _wrapped(text: str, indent: int = 8) -> str:
-    lines = textwrap.wrap(text, WIDTH - indent, break_long_words=False, break_on_hyphens=False)
+    width = max(40, min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns)) - indent
+    lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
     return f"\n{' ' * indent}".join(lines)
 
 

@@ -12,16 +12,13 @@ from itertools import islice
 import click
 
 from sessionwrap.commands import output, table
+from sessionwrap.commands.options import TIMES, Where, reads_journal, say_if_unverified
 from sessionwrap.model import Recording
-from sessionwrap.readers import journal
 from sessionwrap.readers.recordings import Query, Recordings
 from sessionwrap.times import TimeType
 
-EPILOG = """
-\b
-Times are as journalctl takes them: "2026-11-23 10:00:00", "10:00", yesterday, -1h,
-"2 hours ago", @1395716396.
-\b
+EPILOG = f"""
+{TIMES}\b
 A narrow terminal shows fewer columns, and ids without the boot id that they begin with;
 `sessionwrap play` takes those as well. Output that is not a terminal has all.
 \b
@@ -47,14 +44,7 @@ Examples:
 @click.option("-n", "--lines", type=click.IntRange(min=0), metavar="N", help="The newest N.")
 @click.option("-r", "--reverse", is_flag=True, help="The newest first.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
-@click.option("-D", "--directory", metavar="DIR", help="Read the journal files of this directory.")
-@click.option("-N", "--namespace", metavar="NAME", help="Read this journal namespace.")
-@click.option(
-    "--recorder-uid",
-    type=click.IntRange(min=0),
-    metavar="UID",
-    help="The recorder's uid on the host that the journal comes from.",
-)
+@reads_journal
 def command(
     *,
     user: str | None,
@@ -65,26 +55,19 @@ def command(
     lines: int | None,
     reverse: bool,
     as_json: bool,
-    directory: str | None,
-    namespace: str | None,
-    recorder_uid: int | None,
+    where: Where,
 ) -> None:
     """List recordings, the newest last.
 
     VERIFIED says whether the recorder itself wrote what is shown: journald stamps the writer
     of each entry. Whoever else writes one gets a line of its own, which is not verified.
     """
-    if directory and namespace:
-        raise click.UsageError("expected --directory or --namespace, not both")
-    recorder = journal.recorder_uid() if recorder_uid is None else recorder_uid
-    found = Recordings(
-        journal.Place(directory, namespace), recorder, Query(user, host, since, until, verified)
-    )
+    found = Recordings(where.place, where.recorder, Query(user, host, since, until, verified))
     newest = islice(found, lines)
     rows: Iterable[Recording] = newest if reverse else reversed(list(newest))
-    is_running = _is_elsewhere if directory else output.is_running
+    is_running = _is_elsewhere if where.place.directory else output.is_running
     printed = _print_json(rows, is_running) if as_json else _print_table(list(rows), is_running)
-    _hint(printed, found.skipped, recorder)
+    _hint(printed, found.skipped, where)
 
 
 def _print_json(rows: Iterable[Recording], is_running: table.IsRunning) -> int:
@@ -135,11 +118,10 @@ def _lines(texts: Iterable[str]) -> Iterator[str]:
     return (text + "\n" for text in texts)
 
 
-def _hint(printed: int, skipped: int, recorder: int | None) -> None:
+def _hint(printed: int, skipped: int, where: Where) -> None:
     if skipped:
         output.say(f"left out {skipped} entries that are not of the form of start and end entries")
-    if recorder is None:
-        output.say("no recorder on this machine: nothing can be verified (see --recorder-uid)")
+    say_if_unverified(where)
     if not printed:
         reason = "" if os.geteuid() == 0 else " that you may read (see the group systemd-journal)"
         output.say(f"no recordings{reason}")

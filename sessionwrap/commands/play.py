@@ -8,13 +8,14 @@ from typing import Any
 
 import click
 
+from sessionwrap.commands.options import Where, reads_journal
 from sessionwrap.player.clock import FASTEST, SLOWEST
 from sessionwrap.player.player import Options, Player
 from sessionwrap.player.position import parse_position
 from sessionwrap.player.safety import visible
 from sessionwrap.player.terminal import Terminal
 from sessionwrap.readers.file import FileMessages
-from sessionwrap.readers.journal import JournalMessages, Place, recorder_uid, resolve
+from sessionwrap.readers.journal import JournalMessages, resolve
 from sessionwrap.readers.source import OnSkip, Source
 
 EPILOG = """
@@ -82,20 +83,18 @@ class PositionType(click.ParamType):
 @click.option("-p", "--paused", is_flag=True, help="Begin paused.")
 @click.option("--lax", is_flag=True, help="Leave out what is damaged, and say so.")
 @click.option("--raw", is_flag=True, help="Show every recorded byte, the dangerous ones too.")
-@click.option("-D", "--directory", metavar="DIR", help="Read the journal files of this directory.")
-@click.option("-N", "--namespace", metavar="NAME", help="Read this journal namespace.")
-@click.option(
-    "--recorder-uid",
-    type=click.IntRange(min=0),
-    metavar="UID",
-    help="The recorder's uid on the host that the journal comes from.",
-)
+@reads_journal
 @click.pass_context
-def command(ctx: click.Context, rec: str | None, **options: Any) -> None:
+def command(ctx: click.Context, rec: str | None, where: Where, **options: Any) -> None:
     """Replay recording REC: its id, or the beginning or ending of it that fits no other."""
     _check_usage(rec, options)
     on_skip: OnSkip | None = _say if options["lax"] else None
-    source = _file(options, on_skip) if options["path"] else _journal(rec or "", options, on_skip)
+    follow = options["follow"]
+    source = (
+        FileMessages(options["path"], options["match"], follow=follow, on_skip=on_skip)
+        if options["path"]
+        else _journal(rec or "", where, follow=follow, on_skip=on_skip)
+    )
     how = Options(
         speed=options["speed"],
         goto=options["goto"],
@@ -124,24 +123,13 @@ def _check_usage(rec: str | None, options: dict[str, Any]) -> None:
         raise click.UsageError("expected either REC or -i FILE")
     if options["match"] and not options["path"]:
         raise click.UsageError("-m chooses a recording of a file: it needs -i FILE")
-    if options["directory"] and options["namespace"]:
-        raise click.UsageError("expected --directory or --namespace, not both")
     if options["paused"] and not (os.isatty(0) and os.isatty(1)):
         raise click.UsageError("--paused needs a terminal: a key goes on")
 
 
-def _file(options: dict[str, Any], on_skip: OnSkip | None) -> Source:
-    return FileMessages(
-        options["path"], options["match"], follow=options["follow"], on_skip=on_skip
-    )
-
-
-def _journal(text: str, options: dict[str, Any], on_skip: OnSkip | None) -> Source:
-    place = Place(options["directory"], options["namespace"])
-    given = options["recorder_uid"]
-    recorder = recorder_uid() if given is None else given
-    rec = resolve(place, text, recorder)
-    source = JournalMessages(place, rec, recorder, follow=options["follow"], on_skip=on_skip)
+def _journal(text: str, where: Where, *, follow: bool, on_skip: OnSkip | None) -> Source:
+    rec = resolve(where.place, text, where.recorder)
+    source = JournalMessages(where.place, rec, where.recorder, follow=follow, on_skip=on_skip)
     if not source.verified:
         who = "an unknown user" if source.writer is None else f"uid {source.writer}"
         _say(f"warning: not verified: {who} wrote this recording, not the recorder")

@@ -12,6 +12,7 @@ import time
 import click
 
 from sessionwrap.commands import output, report_text, table
+from sessionwrap.commands.options import TIMES, Where, reads_journal, say_if_unverified
 from sessionwrap.errors import MessageError, SessionwrapError
 from sessionwrap.logins import Alert
 from sessionwrap.model import Recording
@@ -29,15 +30,12 @@ SETTLE_SECONDS = 1.0
 _FOREVER = 1 << 63
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
-EPILOG = """
+EPILOG = f"""
 \b
 To be looked at are logins with an incomplete recording, those that should have been recorded
 and were not, went on unrecorded or were refused, alerts, and entries that cannot be read.
 A login is in the period if it, or a recording of it, began or ended in it.
-\b
-Times are as journalctl takes them: "2026-11-23 10:00:00", "10:00", yesterday, -1h,
-"2 hours ago", @1395716396.
-\b
+{TIMES}\b
 --json prints one object; sessionwrap-report(1) tells its fields.
 \b
 Exit status:
@@ -68,14 +66,7 @@ Examples:
 @click.option("--user", metavar="NAME", help="Only this user's logins, and alerts about them.")
 @click.option("-v", "--verbose", is_flag=True, help="List the logins that are fine too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("-D", "--directory", metavar="DIR", help="Read the journal files of this directory.")
-@click.option("-N", "--namespace", metavar="NAME", help="Read this journal namespace.")
-@click.option(
-    "--recorder-uid",
-    type=click.IntRange(min=0),
-    metavar="UID",
-    help="The recorder's uid on the host that the journal comes from.",
-)
+@reads_journal
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -85,17 +76,13 @@ def command(
     user: str | None,
     verbose: bool,
     as_json: bool,
-    directory: str | None,
-    namespace: str | None,
-    recorder_uid: int | None,
+    where: Where,
 ) -> None:
     """Say what became of each login of the last 24 hours, and what is to be looked at.
 
     A login is recorded, or it is said why not. Only what root and the recorder wrote is taken for
     a fact; alerts of anybody else are shown as not verified.
     """
-    if directory and namespace:
-        raise click.UsageError("expected --directory or --namespace, not both")
     now = time.time_ns() // 1000
     period = Period(
         now - DEFAULT_SECONDS * 1_000_000 if since is None else since,
@@ -103,18 +90,16 @@ def command(
     )
     if period.since >= period.until:
         raise click.UsageError("expected --since to be before --until")
-    place = journal.Place(directory, namespace)
-    recorder = journal.recorder_uid() if recorder_uid is None else recorder_uid
+    elsewhere = bool(where.place.directory)
     try:
-        logins = Logins(place, recorder, period)
-        found = _settled(logins, user, place, "" if directory else _this_boot())
+        logins = Logins(where.place, where.recorder, period)
+        found = _settled(logins, user, where.place, "" if elsewhere else _this_boot())
         begins = logins.begins()
     except SessionwrapError as error:
         if error.exit_code != SOMETHING_TO_LOOK_AT:
             raise
         raise MessageError(str(error)) from error
-    if recorder is None:
-        output.say("no recorder on this machine: nothing can be verified (see --recorder-uid)")
+    say_if_unverified(where)
     until = now if until is None else until
     if as_json:
         sys.stdout.write(json.dumps(_as_json(found, until, begins)) + "\n")
@@ -124,8 +109,8 @@ def command(
             width=shutil.get_terminal_size().columns if on_screen else None,
             colour=on_screen and not os.environ.get("NO_COLOR"),
             verbose=verbose,
-            options=_options(directory, namespace, recorder_uid),
-            name_of=_nobody if directory else _name_of,
+            options=_options(where),
+            name_of=_nobody if elsewhere else _name_of,
         )
         lines = report_text.lines(found, until, begins, style)
         sys.stdout.writelines(line + "\n" for line in lines)
@@ -184,13 +169,14 @@ def _nobody(_uid: int) -> str:
     return ""
 
 
-def _options(directory: str | None, namespace: str | None, uid: int | None) -> report_text.Options:
+def _options(where: Where) -> report_text.Options:
     """Give the options that the commands to look further need to read the same journal."""
+    directory, namespace = where.place
     both = [*(("-D", directory) if directory else ())]
     ours = [*both, *(("-N", namespace) if namespace else ())]
     theirs = [*both, *((f"--namespace={namespace}",) if namespace else ())]
-    if uid is not None:
-        ours += ["--recorder-uid", str(uid)]
+    if where.given is not None:
+        ours += ["--recorder-uid", str(where.given)]
     return report_text.Options(tuple(ours), tuple(theirs))
 
 

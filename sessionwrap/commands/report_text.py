@@ -40,7 +40,7 @@ _OTHER: Final = {
     "unverified": "entries that are not verified",
     "skipped": "entries or files not readable",
 }
-MADE_UP: Final = "not verified: users wrote these, and may have made them up"
+MADE_UP: Final = "not verified: users may have made these up"
 
 
 class Options(NamedTuple):
@@ -102,21 +102,18 @@ def _heading(found: Report, until: int, begins: int | None, style: Style) -> Ite
 
 def _summary(found: Report, style: Style) -> Iterator[str]:
     counts = found.counts()
-    yield ""
-    for category in reporting.CATEGORIES:
-        look = category in reporting.TO_LOOK_AT
-        yield _count(counts[category], LABELS[category], look=look, style=style)
-    for name, label in _OTHER.items():
-        yield _count(counts[name], label, look=True, style=style)
+    labels = LABELS | _OTHER
+    shown = [name for name in labels if counts[name]]
+    if shown:
+        yield ""
+    for name in shown:
+        look = name in reporting.TO_LOOK_AT or name in _OTHER
+        text = f"{'!' if look else ' '} {counts[name]:5}  {labels[name]}"
+        yield f"{_RED}{text}{_PLAIN}" if style.colour and look else text
     if counts["without_login"]:
         yield ""
         text = f"No hook saw the login of {counts['without_login']} of them."
         yield from _wrapped(text, "", style)
-
-
-def _count(number: int, label: str, *, look: bool, style: Style) -> str:
-    text = f"{'!' if look and number else ' '} {number:5}  {label}"
-    return f"{_RED}{text}{_PLAIN}" if style.colour and look and number else text
 
 
 def _title(label: str, style: Style) -> Iterator[str]:
@@ -131,7 +128,7 @@ def _row(row: Row, style: Style) -> Iterator[str]:
     who = f"{when}  {row.user}  {service}{place}{no_hook}"
     yield from _wrapped(f"{who}: {row.why}" if row.why else who, "  ", style)
     for alert in row.alerts:
-        if not row.why or row.why not in alert.message:
+        if not any(why and why in alert.message for why in row.why.split(reporting.AND)):
             yield from _wrapped(f"{_when(alert)}  alert: {alert.message}", "    ", style)
     for recording in row.recordings:
         if recording.kind == COMMAND:
@@ -158,7 +155,7 @@ def _alert(alert: Alert, style: Style) -> Iterator[str]:
 def _unverified(uid: int | None, told: list[Alert], style: Style) -> Iterator[str]:
     """Give what one writer wrote: a few lines of it, whoever fills the journal."""
     name = "" if uid is None else style.name_of(uid)
-    writer = "a process of unknown uid" if uid is None else f"uid {uid}"
+    writer = "others" if uid is None else f"uid {uid}"
     number = sum(alert.number for alert in told)
     some = [alert for alert in told if alert.message][:FEW]
     shown = f"wrote {number}, beginning with" if number > len(some) else "wrote"

@@ -84,9 +84,7 @@ def _columns(rows: list[Recording], is_running: IsRunning, *, full: bool) -> lis
 
     return [
         Column("START", lambda row: local_time(row.start, precision)),
-        Column(
-            "END", lambda row: "-" if row.end is None else local_time(row.end, precision), rank=4
-        ),
+        Column("END", lambda row: _end(row, precision), rank=4),
         Column("DURATION", _duration, is_number=True),
         Column("USER", lambda row: row.user),
         Column("HOST", lambda row: row.host, rank=2),

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from sessionwrap import decisions
 from sessionwrap.doctor import login, name_service, pam, services, sshd, storage, system
 from sessionwrap.doctor.finding import Finding, bad, look
-from sessionwrap.errors import NotFoundError, SessionwrapError
+from sessionwrap.errors import SessionwrapError
 
 
 class Check(NamedTuple):
@@ -45,14 +45,18 @@ CHECKS: Final = (
 )
 
 
+def _not_looked_at(why: str) -> Finding:
+    # Nothing is passed over in silence: what could not be looked at is not in order.
+    return bad(f"this could not be looked at: {why}", "nobody knows whether it holds")
+
+
 def run(user: str) -> Iterator[tuple[str, list[Finding]]]:
-    """Run every check: its topic and what it found. NotFoundError: there is no such user."""
+    """Run every check: its topic and what it found."""
     for check in CHECKS:
         try:
             found = check.look_at(user)
-        except NotFoundError:
-            raise
         except (OSError, SessionwrapError) as error:
-            # Nothing is passed over in silence: what could not be looked at is not in order.
-            found = [bad(f"this could not be looked at: {error}", "nobody knows whether it holds")]
+            found = [_not_looked_at(str(error))]
+        except Exception as error:  # on a broken host; the other checks may say why
+            found = [_not_looked_at(f"{type(error).__name__}: {error}")]
         yield check.topic, found

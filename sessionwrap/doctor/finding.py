@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final, NamedTuple
 
 BAD: Final = "bad"
@@ -38,3 +39,8 @@ def look(what: str, why: str, mend: str = "") -> Finding:
 def fine(what: str) -> Finding:
     """Give a finding of something that is as it must be."""
     return Finding(FINE, what)
+
+
+def for_sed(text: str) -> str:
+    """Give a pattern of ``sed -E`` that stands for this text alone."""
+    return re.sub(r"[][\\.*^$/+?(){}|]", r"\\\g<0>", text)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
 import subprocess
 import sys
+import tempfile
 import time
-from typing import Final, NamedTuple
+from typing import IO, Any, Final, NamedTuple
 
 from sessionwrap import accounts, decisions, handshake, login_entry, message_ids, paths, shells
 from sessionwrap import tickets as ticket_files
@@ -23,6 +25,8 @@ SERVICE: Final = "sshd"
 """The PAM service of the session, where the host has it; otherwise the next one."""
 SECONDS: Final = 40
 """How long PAM may take; a slow directory takes its time."""
+MAX_SAID: Final = 1 << 16
+"""Bytes, or characters, that are read of what the program that opens the session says."""
 ENTRY_SECONDS: Final = 5.0
 """How long the hook's entry may take to be in the journal."""
 ENVIRONMENT = {"PATH": programs.PATH, "LC_ALL": "C.UTF-8"}
@@ -158,21 +162,30 @@ def look_at(user: str) -> list[Finding]:
     if rules.leaves_out(service):
         return [fine(f"logins by {service} are left out, as exclude_services says")]
     since = time.time()
-    with _open_session(service, user) as child:
+    with tempfile.TemporaryFile("w+", errors="backslashreplace") as said:
+        child = _open_session(service, user, said)
         try:
             seen = _see(child, account, service, since)
         finally:
             _end(child)
-    return seen if isinstance(seen, list) else judge(user, expected, seen)
+        if seen is None:
+            said.seek(0)
+            return [_not_tried(said.read(MAX_SAID))]
+    return judge(user, expected, seen)
 
 
-def _open_session(service: str, user: str) -> subprocess.Popen[str]:
+def _open_session(service: str, user: str, said: IO[str]) -> subprocess.Popen[str]:
+    """Start the program that opens it; what it says on stderr goes to ``said``.
+
+    Not to a pipe: a program that PAM started may hold that open for ever.
+    """
     return subprocess.Popen(
         [sys.executable, "-I", "-m", "sessionwrap.doctor.pam_session", service, user],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=said,
         text=True,
+        errors="backslashreplace",
         env=ENVIRONMENT,
         cwd="/",
     )
@@ -180,14 +193,12 @@ def _open_session(service: str, user: str) -> subprocess.Popen[str]:
 
 def _see(
     child: subprocess.Popen[str], account: accounts.Account, service: str, since: float
-) -> Seen | list[Finding]:
-    assert child.stdout
-    assert child.stderr
-    line = _first_line(child)
-    if not line:
+) -> Seen | None:
+    """Look at the login while its session is open; None: the child said nothing of it."""
+    told = _told(child)
+    if told is None:
         child.kill()
-        return [_not_tried(child.stderr.read())]
-    told = json.loads(line)
+        return None
     session = Session(told["code"], told["reason"], tuple(told["messages"]))
     try:
         ticket = ticket_files.find(child.pid, account.uid)
@@ -199,18 +210,37 @@ def _see(
     return Seen(service, session, ticket, outcome, why, account.shell, _recorder_problem())
 
 
-def _first_line(child: subprocess.Popen[str]) -> str:
+def _told(child: subprocess.Popen[str]) -> dict[str, Any] | None:
+    """Wait for the child's line of JSON; None where it does not come, or is something else."""
     assert child.stdout
-    ready, _, _ = select.select([child.stdout], [], [], SECONDS)
-    return child.stdout.readline() if ready else ""
+    deadline = time.monotonic() + SECONDS
+    line = b""
+    while not line.endswith(b"\n") and len(line) < MAX_SAID:
+        left = max(0, deadline - time.monotonic())
+        ready, _, _ = select.select([child.stdout], [], [], left)
+        part = os.read(child.stdout.fileno(), MAX_SAID) if ready else b""
+        if not part:
+            break
+        line += part
+    try:
+        told = json.loads(line)
+    except ValueError:
+        return None
+    return told if isinstance(told, dict) else None
 
 
 def _end(child: subprocess.Popen[str]) -> None:
+    """Close the session. What PAM has started and is still there is not waited for."""
+    assert child.stdin
+    assert child.stdout
+    with contextlib.suppress(OSError):  # it has gone already
+        child.stdin.close()
     try:
-        child.communicate(timeout=SECONDS)
+        child.wait(SECONDS)
     except subprocess.TimeoutExpired:
         child.kill()
-        child.communicate()
+        child.wait()
+    child.stdout.close()
 
 
 def _not_tried(said: str) -> Finding:
@@ -220,7 +250,7 @@ def _not_tried(said: str) -> Finding:
         what = f"no session was opened: python-pam is not installed ({last})"
         # Debian 12's python3-pampy needs six and does not say so.
         return bad(what, why, "apt-get install python3-pampy python3-six")
-    return bad(f"no session was opened: {last or 'PAM did not answer in time'}", why)
+    return bad(f"no session was opened: {last or 'PAM did not answer'}", why)
 
 
 def _has(service: str) -> bool:

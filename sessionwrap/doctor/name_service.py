@@ -5,18 +5,23 @@ from __future__ import annotations
 import configparser
 import glob
 import os
+import socket
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from sessionwrap import decisions, paths, scope, shells
 from sessionwrap.doctor.finding import Finding, bad, fine, look
-from sessionwrap.errors import ConfigError
+from sessionwrap.errors import ConfigError, SessionwrapError
 from sessionwrap.local_accounts import Account, parse_passwd
-from sessionwrap.setup import authselect, nsswitch
+from sessionwrap.setup import authselect, nsswitch, steps
 
 NSSWITCH: Final = "/etc/nsswitch.conf"
 PASSWD_FILE: Final = "/etc/passwd"  # noqa: S105 # a path
 LISTED_SHELLS: Final = "/etc/shells"
+NSCD_CONF: Final = "/etc/nscd.conf"
+NSCD_SOCKET: Final = "/var/run/nscd/socket"
+"""Where glibc asks nscd, before all that nsswitch.conf names (glibc's nscd/nscd-client.h)."""
+NSCD_SECONDS: Final = 5.0
 SSSD_FILES: Final = ("/etc/sssd/sssd.conf", "/etc/sssd/conf.d/*.conf")
 DIRECTORY_SOURCES: Final = ("sss", "ldap", "winbind", "nis", "hesiod")
 MAX_FILE: Final = 64 << 20
@@ -52,6 +57,23 @@ def judge_nsswitch(text: str) -> list[Finding]:
     return findings or [fine(f"{NSSWITCH} asks systemd first")]
 
 
+def judge_nscd(answers: bool, text: str) -> list[Finding]:
+    """Judge nscd.conf(5); ``answers``: nscd runs, and glibc asks it."""
+    lines = [line.partition("#")[0].split() for line in text.split("\n")]
+    said = [words[2:3] for words in lines if words[:2] == ["enable-cache", "passwd"]]
+    if not answers or (said and said[-1] == ["no"]):
+        return []
+    return [
+        bad(
+            f"nscd answers for users ({NSCD_CONF}: enable-cache passwd)",
+            "for minutes programs get what it has kept, not what our user database says now: after "
+            "a change of rules or groups who must be recorded is refused, or not recorded",
+            rf"sed -Ei '/^\s*enable-cache\s+passwd\s/d' {NSCD_CONF} && "
+            f"echo 'enable-cache passwd no' >> {NSCD_CONF} && systemctl restart nscd",
+        )
+    ]
+
+
 def judge_passwd(accounts: Mapping[str, Account], noted: Mapping[str, str]) -> list[Finding]:
     """Hold /etc/passwd against the map of enrolled users (shells.py)."""
     findings = []
@@ -81,7 +103,8 @@ def judge_passwd(accounts: Mapping[str, Account], noted: Mapping[str, str]) -> l
                 f"root's shell in {PASSWD_FILE} is {root.shell or '/bin/sh'}",
                 f"systemd's NSS module answers {ROOT_SHELL} for root: `su -` and `sudo -i` start "
                 "that one",
-                f"usermod -s {ROOT_SHELL} root",
+                # usermod asks NSS, and would find nothing to change.
+                f"{steps.ROOT_VARIABLE} usermod -s {ROOT_SHELL} root",
             )
         )
     return findings or [fine(f"{PASSWD_FILE} and the noted shells fit")]
@@ -147,11 +170,16 @@ def judge_sssd(sssd: Sssd, our_scope: str) -> list[Finding]:
     return findings or [fine("SSSD starts no other recorder")]
 
 
-def parse_sssd(texts: list[str]) -> tuple[str, tuple[str, ...]]:
-    """Read SSSD's files in their order: the scope of its session recording, all override_shell."""
+def parse_sssd(files: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
+    """Read SSSD's files, text by name, in their order: the scope of its session recording, all
+    override_shell. SessionwrapError with file and line where one cannot be read.
+    """
     parser = configparser.RawConfigParser(strict=False, interpolation=None)
-    for text in texts:
-        parser.read_string(text)
+    for name, text in files.items():
+        try:
+            parser.read_string(text, name)
+        except configparser.Error as error:
+            raise SessionwrapError(" ".join(str(error).split())) from error
     shells_of = [
         parser.get(section, "override_shell")
         for section in parser.sections()
@@ -165,9 +193,9 @@ def parse_sssd(texts: list[str]) -> tuple[str, tuple[str, ...]]:
 
 
 def look_at() -> list[Finding]:
-    """Look at nsswitch.conf, /etc/passwd, the noted shells and /etc/shells."""
+    """Look at nsswitch.conf, nscd, /etc/passwd, the noted shells and /etc/shells."""
     accounts = parse_passwd(_text(PASSWD_FILE))
-    findings = judge_nsswitch(_text(NSSWITCH))
+    findings = judge_nsswitch(_text(NSSWITCH)) + judge_nscd(_nscd_answers(), _text(NSCD_CONF))
     try:
         findings += judge_passwd(accounts, shells.load())
     except ConfigError as error:
@@ -187,11 +215,21 @@ def look_at_sssd() -> list[Finding]:
     names = [name for pattern in SSSD_FILES for name in sorted(glob.glob(pattern))]
     if not names:
         return [fine("SSSD is not set up here")]
-    found, overrides = parse_sssd([_text(name) for name in names])
+    found, overrides = parse_sssd({name: _text(name) for name in names})
     program = paths.SSSD_LOGIN_SHELL
     sssd = Sssd(found, overrides, os.path.exists(program), shells.is_login_shell(program))
     rules = decisions.Rules().rules
     return judge_sssd(sssd, rules.scope if rules else scope.SCOPES[-1])
+
+
+def _nscd_answers() -> bool:
+    with socket.socket(socket.AF_UNIX) as asked:
+        asked.settimeout(NSCD_SECONDS)
+        try:
+            asked.connect(NSCD_SOCKET)
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+    return True
 
 
 def _text(path: str) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from sessionwrap.doctor.finding import Finding, bad, fine, look
+from sessionwrap.doctor.finding import Finding, bad, fine, for_sed, look
 from sessionwrap.setup.authselect import HOOK, HOOK_LINE
 
 DIRECTORIES: Final = ("/etc/pam.d", "/usr/lib/pam.d")
@@ -44,6 +45,8 @@ MAX_FILE: Final = 1 << 20
 
 _RULE = re.compile(r"-?session\s+(\[[^]]*\]|\S+)\s+(\S+)(.*)", re.IGNORECASE)
 _JUMP = re.compile(r"=\s*(\d+)")
+_ANY_HOOK: Final = rf"\|^\s*session\s.*{HOOK}|"
+"""Address of its line for sed."""
 _HOOK_OPTIONS: Final = {
     "type=open_session": "at the close of a session pam_exec passes variables of the user's, and "
     "their code runs as root",
@@ -54,11 +57,13 @@ _HOOK_OPTIONS: Final = {
 class Rule(NamedTuple):
     """A session line: where it stands, and what it says.
 
+    ``text`` is the line as it is in the file, "" where that is continued on another line.
     ``within`` are the substacks around it, the outermost first.
     """
 
     file: str
     line: int
+    text: str
     control: str
     module: str
     arguments: tuple[str, ...]
@@ -89,7 +94,7 @@ def _rules(service: str, read: Read, within: tuple[int, ...], depth: int) -> Ite
     if found is None or depth > MAX_DEPTH:
         return
     path, text = found
-    for number, line in _lines(text):
+    for number, line, raw in _lines(text):
         words = line.split()
         if words[0] == "@include" and len(words) > 1:
             yield from _rules(words[1], read, within, depth + 1)
@@ -105,11 +110,14 @@ def _rules(service: str, read: Read, within: tuple[int, ...], depth: int) -> Ite
             inner = hash((path, number, depth))
             yield from _rules(module, read, (*within, inner), depth + 1)
         else:
-            yield Rule(path, number, control, module, tuple(rest.split()), within)
+            yield Rule(path, number, raw, control, module, tuple(rest.split()), within)
 
 
-def _lines(text: str) -> Iterator[tuple[int, str]]:
-    """Give number and text of each line that says something; a backslash joins lines."""
+def _lines(text: str) -> Iterator[tuple[int, str, str]]:
+    """Give each line that says something: its number, what it says, and itself as in Rule.text.
+
+    A backslash joins lines.
+    """
     joined, first = "", 0
     for number, line in enumerate(text.split("\n"), 1):
         first = first if joined else number
@@ -118,10 +126,10 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
         if code.endswith("\\"):
             continue
         if joined.strip():
-            yield first, joined.strip()
+            yield first, joined.strip(), line if first == number else ""
         joined = ""
     if joined.strip():
-        yield first, joined.strip()
+        yield first, joined.strip(), ""
 
 
 def is_hook(rule: Rule) -> bool:
@@ -140,14 +148,28 @@ def judge(service: str, rules: Sequence[Rule], path: str) -> list[Finding]:
     if place is None:
         return [_missing(service, rules, path)]
     hook = rules[place]
-    findings = [*_hook_itself(hook), *_passed_over(service, rules, place)]
     before, after = rules[:place], rules[place + 1 :]
+    passing = _passing_over(rules, place)
+    programs = [rule for rule in before if rule.name in ("pam_exec", "pam_script", "pam_python")]
+    # One place for the hook, before all of them: what mends one must not undo what mends another.
+    first = next((rule for rule in before if rule in (*passing, *programs)), hook)
+    findings = [
+        *_hook_itself(hook),
+        *(
+            bad(
+                f"{service}: `{rule.control} {rule.name}` ({rule.place}) passes the hook over",
+                "where that module says so the hook does not run, and nothing is recorded",
+                _hook_before(first, hook),
+            )
+            for rule in passing
+        ),
+    ]
     findings += [
         bad(
             f"{service}: pam_env reads a file of the user's ({rule.place}) before the hook runs",
             "what ~/.pam_environment sets is the environment of the hook: LD_PRELOAD there is the "
             "user's code, run by root",
-            _move_to_end(rule),
+            _switch_off(rule),
         )
         for rule in before
         if reads_users_files(rule)
@@ -156,10 +178,9 @@ def judge(service: str, rules: Sequence[Rule], path: str) -> list[Finding]:
         look(
             f"{service}: {rule.name} ({rule.place}) runs before the hook",
             "a program that runs there for a user runs before it is decided what is recorded",
-            _move_to_end(rule) if rule.file == hook.file else "",
+            _hook_before(first, hook) if first.file == hook.file else "",
         )
-        for rule in before
-        if rule.name in ("pam_exec", "pam_script", "pam_python")
+        for rule in programs
     ]
     if service != "sshd":  # sshd's SetEnv takes the variables away: the check of sshd looks
         findings += [
@@ -167,7 +188,7 @@ def judge(service: str, rules: Sequence[Rule], path: str) -> list[Finding]:
                 f"{service}: pam_env reads a file of the user's ({rule.place})",
                 "what ~/.pam_environment sets, LD_PRELOAD too, runs code of the user's in the "
                 "login shell, before the recording begins",
-                f"sed -i '{rule.line}s/user_readenv=1/user_readenv=0/' {rule.file}",
+                _switch_off(rule),
             )
             for rule in after
             if reads_users_files(rule)
@@ -177,7 +198,7 @@ def judge(service: str, rules: Sequence[Rule], path: str) -> list[Finding]:
             f"{service}: pam_loginuid ({rule.place}) runs after the hook",
             "the login's ticket and its entry lack the audit session; panes of tmux that outlive "
             "the login are then told apart by the rules alone",
-            _move_before(rule, hook),
+            _hook_behind(rule, hook),
         )
         for rule in after
         if rule.name == "pam_loginuid"
@@ -202,7 +223,7 @@ def _missing(service: str, rules: Sequence[Rule], path: str) -> Finding:
 
 
 def _hook_itself(hook: Rule) -> Iterator[Finding]:
-    again = f"sed -i '{hook.line}c {HOOK_LINE}' {hook.file}"
+    again = _edit([hook], f"{_ANY_HOOK}c {HOOK_LINE}")
     if hook.control not in ("required", "requisite"):
         why = "a login that must be recorded and cannot be is let in all the same"
         yield bad(f"the hook is `{hook.control}`, not `required` ({hook.place})", why, again)
@@ -211,9 +232,10 @@ def _hook_itself(hook: Rule) -> Iterator[Finding]:
             yield bad(f"the hook's line lacks `{option}` ({hook.place})", why, again)
 
 
-def _passed_over(service: str, rules: Sequence[Rule], place: int) -> Iterator[Finding]:
-    """Find lines before the hook that can end the stack, or jump over the hook."""
+def _passing_over(rules: Sequence[Rule], place: int) -> list[Rule]:
+    """Give the lines before the hook that can end the stack, or jump over the hook."""
     hook = rules[place]
+    found = []
     for number, rule in enumerate(rules[:place]):
         if rule.within != hook.within[: len(rule.within)]:
             continue  # it ends its own substack, which the hook is not in
@@ -221,27 +243,39 @@ def _passed_over(service: str, rules: Sequence[Rule], place: int) -> Iterator[Fi
         ends = control == "sufficient" or "=done" in control.replace(" ", "")
         jumps = [int(jump) for jump in _JUMP.findall(control)]
         if ends or any(number + jump >= place for jump in jumps):
-            yield bad(
-                f"{service}: `{rule.control} {rule.name}` ({rule.place}) passes the hook over",
-                "where that module says so the hook does not run, and nothing is recorded",
-                _hook_before(rule, hook),
-            )
+            found.append(rule)
+    return found
 
 
-def _move_to_end(rule: Rule) -> str:
-    return f"sed -i -e '{rule.line}{{h;d' -e '}}' -e '$G' {rule.file}"
-
-
-def _move_before(rule: Rule, hook: Rule) -> str:
-    """Move a line before the hook, where both are in one file."""
+def _hook_behind(rule: Rule, hook: Rule) -> str:
+    """Move the hook behind a line, where both are in one file."""
     if rule.file != hook.file:
         return ""
-    return f"sed -i -e '{hook.line}{{h;d' -e '}}' -e '{rule.line}G' {rule.file}"
+    return _edit([rule, hook], f"{_ANY_HOOK}d", f"{_address(rule)}a {HOOK_LINE}")
 
 
 def _hook_before(rule: Rule, hook: Rule) -> str:
-    remove = f"-e '{hook.line}d' " if rule.file == hook.file else ""
-    return f"sed -i {remove}-e '{rule.line}i {HOOK_LINE}' {rule.file}"
+    return _edit([rule, hook], f"{_ANY_HOOK}d", f"{_address(rule)}i {HOOK_LINE}")
+
+
+def _switch_off(rule: Rule) -> str:
+    return _edit([rule], f"{_address(rule)}s/user_readenv=1/user_readenv=0/")
+
+
+def _edit(rules: Sequence[Rule], *scripts: str) -> str:
+    """Give the command that edits the file of ``rules``, of which ``scripts`` have the addresses.
+
+    It may be run twice. A continued line is for a person to edit.
+    """
+    if not all(rule.text for rule in rules):
+        return f"${{EDITOR:-vi}} +{rules[0].line} {rules[0].file}"
+    edits = " ".join(f"-e {shlex.quote(script)}" for script in scripts)
+    return f"sed -Ei {edits} {rules[0].file}"
+
+
+def _address(rule: Rule) -> str:
+    """Give the address of a line for sed: by its text, for numbers are others after an edit."""
+    return r"/^\s*" + r"\s+".join(map(for_sed, rule.text.split())) + r"\s*$/"
 
 
 # The host

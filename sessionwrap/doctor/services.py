@@ -23,6 +23,11 @@ SOCKETS: Final = {
 }
 """Each socket, and the units that make it and answer there."""
 SOCKET_MODE: Final = 0o666
+_REINSTALL: Final = (
+    "apt-get install --reinstall sessionwrap && systemctl daemon-reload && sessionwrap setup"
+    if programs.is_there("apt-get")
+    else "dnf reinstall sessionwrap && systemctl daemon-reload && sessionwrap setup"
+)
 PROPERTIES: Final = "Id,LoadState,ActiveState,UnitFileState,Result"
 
 
@@ -79,7 +84,7 @@ def judge_units(units: Mapping[str, Mapping[str, str]]) -> list[Finding]:
             mend = f"systemctl unmask {unit} && systemctl enable --now {unit}"
             findings.append(bad(f"{unit} is masked", _why(unit), mend))
         elif state.get("LoadState") != "loaded":
-            findings.append(bad(f"{unit} is not installed", _why(unit), "sessionwrap setup"))
+            findings.append(bad(f"{unit} is not installed", _why(unit), _REINSTALL))
         elif state.get("ActiveState") != "active":
             what = f"{unit} is {state.get('ActiveState', 'not active')}"
             findings.append(bad(what, _why(unit), f"systemctl enable --now {unit}"))
@@ -114,7 +119,8 @@ def judge_place(place: Place, seen: Seen | None, owner: int | None) -> list[Find
     """Judge a directory; ``owner`` is the uid of who must own it."""
     why, mend = WHY_PLACES[place.path], place.mend.format(path=place.path)
     if owner is None:
-        return [bad(f"there is no user {place.owner}", why, "systemd-sysusers sessionwrap.conf")]
+        mend = f"systemd-sysusers sessionwrap.conf && {_TMPFILES}"
+        return [bad(f"there is no user {place.owner}", why, mend)]
     if seen is None or not stat.S_ISDIR(seen.kind):
         what = f"the directory {place.path} is not there"
         return [bad(what, "nobody can be recorded", mend)]

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import fnmatch
+import os
+import re
 from collections.abc import Sequence
 from typing import Final
 
-from sessionwrap.doctor.finding import Finding, bad, fine, look
+from sessionwrap.doctor.finding import Finding, bad, fine, for_sed, look
 from sessionwrap.setup import programs
 
+CONFIG: Final = "/etc/ssh/sshd_config"
 OURS: Final = "/etc/ssh/sshd_config.d/00-sessionwrap.conf"
 """sshd heeds the first value of each keyword, and reads this file first of those beside it."""
+FILES: Final = f"{CONFIG} {os.path.dirname(OURS)}/*.conf"
+SFTP_SERVERS: Final = ("/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server")
+"""Debian's and Fedora's."""
 LOADER: Final = ("LD_PRELOAD", "LD_AUDIT", "LD_LIBRARY_PATH", "GCONV_PATH", "LOCPATH")
 """As in packaging/sshd/sessionwrap.conf."""
 SET_ENV: Final = "SetEnv " + " ".join(f"{name}=" for name in LOADER)
+
+
+MAX_FILE: Final = 1 << 20
 
 
 def parse(text: str) -> dict[str, list[str]]:
@@ -24,6 +33,35 @@ def parse(text: str) -> dict[str, list[str]]:
         if keyword:
             values.setdefault(keyword.lower(), []).append(value.strip())
     return values
+
+
+def judge_includes(text: str, unit: str) -> list[Finding]:
+    """Judge sshd_config: it must take in the directory that our settings are in, for all users."""
+    for line in text.split("\n"):
+        keyword, *values = line.replace("=", " ").split() or [""]
+        if keyword.lower() == "match":
+            break
+        patterns = [os.path.join(os.path.dirname(CONFIG), value) for value in values]
+        if keyword.lower() == "include" and any(fnmatch.fnmatch(OURS, one) for one in patterns):
+            return []
+    directory = os.path.dirname(OURS)
+    return [
+        bad(
+            f"{CONFIG} does not include {directory}/*.conf",
+            "sshd does not read the settings that the package has there",
+            f"sed -i '1i Include {directory}/*.conf' {CONFIG} && sshd -t && "
+            f"systemctl reload {unit}",
+        )
+    ]
+
+
+def judge_broken(said: str) -> Finding:
+    """Judge what ``sshd -T`` says when it does not take its settings."""
+    said = said.strip()
+    found = re.match(r"(/\S+?):? line (\d+)", said)
+    mend = f"${{EDITOR:-vi}} +{found[2]} {found[1]}" if found else ""
+    what = f"sshd's settings are broken: {said.partition(chr(10))[0]}"
+    return bad(what, "sshd does not start again", mend)
 
 
 def judge(values: dict[str, list[str]], unit: str) -> list[Finding]:
@@ -57,7 +95,7 @@ def judge(values: dict[str, list[str]], unit: str) -> list[Finding]:
             bad(
                 f"AcceptEnv {' '.join(accepted)} lets clients set {accepted[0]}-like variables",
                 "they run code of the user's in the login shell before the recording begins",
-                "grep -rniE '^\\s*AcceptEnv' /etc/ssh/sshd_config /etc/ssh/sshd_config.d",
+                _take_out(accepted, unit),
             )
         )
     subsystems = [value.split() for value in values.get("subsystem", [])]
@@ -66,8 +104,8 @@ def judge(values: dict[str, list[str]], unit: str) -> list[Finding]:
             look(
                 "Subsystem sftp is internal-sftp",
                 "it starts no shell: nothing says that somebody copied files",
-                "sed -i 's|\\(^ *Subsystem.*sftp.*\\)internal-sftp.*|Subsystem sftp "
-                "/usr/lib/openssh/sftp-server|' /etc/ssh/sshd_config && systemctl reload " + unit,
+                rf"sed -Ei 's|^\s*Subsystem\s+sftp\s+internal-sftp.*|Subsystem sftp {_server()}|I' "
+                + _reload(unit, FILES),
             )
         )
     if not findings:
@@ -113,20 +151,50 @@ def _accepted(patterns: Sequence[str]) -> list[str]:
 
 
 def _put(line: str, unit: str) -> str:
-    return f"echo '{line}' >> {OURS} && sshd -t && systemctl reload {unit}"
+    return f"echo '{line}' >> {_reload(unit, OURS)}"
+
+
+def _take_out(words: Sequence[str], unit: str) -> str:
+    """Give the command that takes words out of all AcceptEnv lines: these add up."""
+    edits = [rf"-e '/^\s*AcceptEnv\s/Is/\s+{for_sed(word)}(\s|$)/\1/g'" for word in words]
+    return f"sed -Ei {' '.join(edits)} -e '/^\\s*AcceptEnv\\s*$/Id' {_reload(unit, FILES)}"
+
+
+def _reload(unit: str, files: str) -> str:
+    return f"{files} && sshd -t && systemctl reload {unit}"
+
+
+def _server() -> str:
+    return next(filter(os.path.exists, SFTP_SERVERS), SFTP_SERVERS[0])
 
 
 # The host
 
 
 def look_at(user: str) -> list[Finding]:
-    """Look at what holds for ``user``, "" for nobody in particular."""
+    """Look at what holds for all and for ``user``, "" for nobody in particular."""
     if not programs.is_there("sshd"):
         return [fine("sshd is not installed")]
-    who = ["-C", f"user={user},host=localhost,addr=127.0.0.1"] if user else []
-    done = programs.call("sshd", "-T", *who)
-    if done.returncode:
-        said = done.stderr.strip().rpartition("\n")[2]
-        return [bad(f"sshd's settings are broken: {said}", "sshd does not start again", "sshd -t")]
     unit = "ssh" if programs.call("systemctl", "cat", "ssh.service").returncode == 0 else "sshd"
-    return judge(parse(done.stdout), unit)
+    with open(CONFIG, encoding="utf-8", errors="surrogateescape") as file:
+        included = judge_includes(file.read(MAX_FILE), unit)
+    done = programs.call("sshd", "-T")
+    if done.returncode:
+        return [judge_broken(done.stderr)]
+    findings = judge(parse(done.stdout), unit)
+    if user:
+        done = programs.call("sshd", "-T", "-C", f"user={user},host=localhost,addr=127.0.0.1")
+        if done.returncode:
+            return [judge_broken(done.stderr)]
+        own = judge(parse(done.stdout), unit)
+        findings = [one if one in findings else _matched(one, user) for one in own]
+    # The others may be for want of that, and what mends them would not be read.
+    return included if included and any(one.mend for one in findings) else findings
+
+
+def _matched(finding: Finding, user: str) -> Finding:
+    """Give a finding that is true of a user only: no line for all mends that."""
+    if not finding.mend:
+        return finding
+    what = f"{finding.what}, for {user}, as a Match block says"
+    return finding._replace(what=what, mend=f"${{EDITOR:-vi}} {CONFIG}")

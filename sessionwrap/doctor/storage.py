@@ -187,10 +187,9 @@ def look_at() -> list[Finding]:
     findings = judge_journal(
         parse_journald(done.stdout), os.path.isdir(PERSISTENT), _show("LogRateLimitIntervalUSec")
     )
-    groups = {_group(pwd.getpwnam(paths.RECORDER_USER).pw_gid)}
-    groups.update(_show("SupplementaryGroups").split())
+    groups = _groups_of_recorder()
     directories = glob.glob(f"{PERSISTENT}/*/") or glob.glob("/run/log/journal/*/")
-    for directory in directories:
+    for directory in directories if groups else []:
         found = os.stat(directory)
         findings += judge_readable(
             directory.rstrip("/"), _group(found.st_gid), stat.S_IMODE(found.st_mode), groups
@@ -201,6 +200,15 @@ def look_at() -> list[Finding]:
     running = programs.call("systemctl", "is-active", *FORWARDERS).stdout.split()
     active = [unit for unit, state in zip(FORWARDERS, running, strict=False) if state == "active"]
     return findings + judge_forwarding(active)
+
+
+def _groups_of_recorder() -> set[str]:
+    """Give the groups of the recorder's unit; none where it has no user, which is told already."""
+    try:
+        gid = pwd.getpwnam(paths.RECORDER_USER).pw_gid
+    except KeyError:
+        return set()
+    return {_group(gid), *_show("SupplementaryGroups").split()}
 
 
 def _show(name: str) -> str:

@@ -81,6 +81,13 @@ class JournalReader(journal.Reader):  # type: ignore[misc] # systemd-python ship
             raise _unreadable(error) from error
         return data if isinstance(data, bytes) else None
 
+    def realtime(self) -> int:
+        """Give the time (µs since the epoch) of this entry; SessionwrapError as ``step``."""
+        try:
+            return int(self._get_realtime())
+        except OSError as error:
+            raise _unreadable(error) from error
+
     def has(self, *matches: str) -> bool:
         """Whether there is an entry that all ``matches`` ("FIELD=value") hold for."""
         self.flush_matches()

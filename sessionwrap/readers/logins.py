@@ -26,6 +26,8 @@ MAX_FIELD: Final = 8192
 """Bytes that are read of a field; the rest of a longer one is left out."""
 MAX_DIFFERENT: Final = 20
 """Entries that say something else are kept of one writer who is not to be trusted."""
+MAX_WRITERS: Final = 20
+"""Such writers are told apart; more are one. A user can have thousands of uids (subuid(5))."""
 MAX_ALERTS: Final = 10_000
 """And of root and the recorder, each."""
 
@@ -56,7 +58,7 @@ class Logins:
         self._recordings: dict[bytes, tuple[str, Recording]] = {}
         self._endings: dict[Key, Ending] = {}
         self._alerts: dict[tuple[object, ...], Alert] = {}
-        self._kinds: Counter[bytes | None] = Counter()
+        self._kinds: Counter[tuple[bool, bytes | None]] = Counter()
         self._skipped = count_unusable(place)
 
     def read(self) -> None:
@@ -83,7 +85,7 @@ class Logins:
         """Give the time (µs) of the oldest entry of the journal, None where it is empty."""
         with JournalReader(self._place) as reader:
             reader.seek_head()
-            return _time(reader) if reader.step() else None
+            return reader.realtime() if reader.step() else None
 
     def _scan(
         self, matches: list[str], since: int, take: Callable[[JournalReader, int], None]
@@ -96,7 +98,7 @@ class Logins:
                 reader.add_match(match)
             usage = reader.get_usage()
             reader.seek_tail()
-            while reader.step(-1) and (time := _time(reader)) >= since:
+            while reader.step(-1) and (time := reader.realtime()) >= since:
                 after = max(after, time + 1)
                 try:
                     take(reader, time)
@@ -149,8 +151,10 @@ class Logins:
         if time not in self.period:
             return
         verified = self._is_trusted(uid) and _is_alert(reader)
+        if not verified and (False, uid) not in self._kinds and len(self._kinds) >= MAX_WRITERS:
+            uid = None
         number = int(uid) if uid is not None and uid.isdigit() else None
-        if self._kinds[uid] < (MAX_ALERTS if verified else MAX_DIFFERENT):
+        if self._kinds[verified, uid] < (MAX_ALERTS if verified else MAX_DIFFERENT):
             fields, boot = _fields(reader)
             alert = logins.parse_alert(fields, boot, time, uid=number, verified=verified)
         else:
@@ -162,7 +166,7 @@ class Logins:
             self._alerts[same] = known.and_at(time)
         else:
             self._alerts[same] = alert
-            self._kinds[uid] += 1
+            self._kinds[verified, uid] += 1
 
     def _is_recorder(self, uid: bytes | None) -> bool:
         return uid is not None and uid == self._recorder
@@ -190,13 +194,6 @@ def _fields(reader: JournalReader) -> tuple[dict[str, str], str]:
 
 def _boot(data: object) -> str:
     return data.decode("ascii", "replace") if isinstance(data, bytes) else ""
-
-
-def _time(reader: JournalReader) -> int:
-    try:
-        return int(reader._get_realtime())
-    except OSError as error:
-        raise SessionwrapError(f"the journal cannot be read: {error.strerror}") from error
 
 
 def count_unusable(place: Place) -> int:

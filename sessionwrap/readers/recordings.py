@@ -76,7 +76,7 @@ class Recordings:
 
     def _before_all(self, reader: JournalReader) -> bool:
         since = self._query.since
-        return since is not None and reader._get_realtime() < since
+        return since is not None and reader.realtime() < since
 
     def _parse(self, stored: dict[str, bytes]) -> Recording:
         """Read the fields of an entry; ValueError where it is not of the form."""

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
-import pexpect
 import pytest
 
 from sessionwrap import entries
+from tests.commands.verbs import CONTROLS, UID, on_screen, processor_seconds, run, words
 from tests.readers.journals import (
     EPOCH,
-    RECORDER_UID,
     USER_UID,
     end_entry,
     recording,
@@ -23,15 +20,6 @@ from tests.readers.journals import (
     start_entry,
     write_journal,
 )
-
-LIST = [sys.executable, "-c", "from sessionwrap.commands import main; main()", "list"]
-UID = ["--recorder-uid", str(RECORDER_UID)]
-
-
-@pytest.fixture(autouse=True)
-def utc(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Times are shown in UTC."""
-    monkeypatch.setenv("TZ", "UTC")
 
 
 @pytest.fixture
@@ -50,36 +38,8 @@ def journal(tmp_path: Path) -> Path:
     )
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command with no terminal."""
-    return subprocess.run(
-        [*LIST, *arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=30,
-        check=False,
-    )
-
-
-def on_screen(journal: Path, width: int, *arguments: str, **environment: str) -> str:
-    """What the command writes to a terminal of this width."""
-    child = pexpect.spawn(
-        LIST[0],
-        [*LIST[1:], "-D", str(journal), *UID, *arguments],
-        dimensions=(24, width),
-        env={**os.environ, **environment},
-        timeout=10,
-        encoding="utf-8",
-    )
-    written = child.read()
-    child.close()
-    assert child.exitstatus == 0
-    return str(written)
-
-
 def test_without_a_terminal_all_columns_and_whole_ids_are_printed(journal: Path) -> None:
-    done = run("-D", str(journal), *UID)
+    done = run("list", "-D", str(journal), *UID)
     assert done.returncode == 0
     heading, *lines = done.stdout.splitlines()
     titles = "START END DURATION USER HOST SERVICE FROM ON MESSAGES STATE VERIFIED REC"
@@ -93,9 +53,12 @@ def test_without_a_terminal_all_columns_and_whole_ids_are_printed(journal: Path)
 
 
 def test_nothing_from_the_journal_reaches_the_terminal_as_a_control(journal: Path) -> None:
-    for output in (run("-D", str(journal), *UID).stdout, on_screen(journal, 200, NO_COLOR="1")):
+    for output in (
+        run("list", "-D", str(journal), *UID).stdout,
+        on_screen("list", journal, 200, NO_COLOR="1"),
+    ):
         assert "\\x1b]0;x\\x07\\u202e" in output
-        assert not re.search("[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f\u202e]", output)
+        assert not CONTROLS.search(output)
 
 
 @pytest.mark.parametrize("width", [80, 120])
@@ -103,7 +66,7 @@ def test_every_line_fits_the_terminal_and_ids_are_such_as_play_takes(
     tmp_path: Path, width: int
 ) -> None:
     rows = [recording(n, rec=f"{'a' * 32}-1f3a-{0x2C81D + n:x}") for n in range(3)]
-    output = on_screen(write_journal(tmp_path, map(end_entry, rows)), width)
+    output = on_screen("list", write_journal(tmp_path, map(end_entry, rows)), width)
     lines = output.splitlines()
     assert all(len(re.sub(r"\x1b\[\d*m", "", line)) <= width for line in lines)
     assert lines[1].endswith(" 1f3a-2c81d")
@@ -113,19 +76,20 @@ def test_every_line_fits_the_terminal_and_ids_are_such_as_play_takes(
 
 def test_an_ending_that_two_recordings_share_is_not_shown_alone(tmp_path: Path) -> None:
     rows = [recording(n, rec=f"{boot * 32}-1f3a-2c81d") for n, boot in enumerate("ab")]
-    output = on_screen(write_journal(tmp_path, map(end_entry, rows)), 80)
+    output = on_screen("list", write_journal(tmp_path, map(end_entry, rows)), 80)
     assert all(row.rec in output for row in rows)
 
 
 def test_colours_are_for_terminals_and_can_be_switched_off(journal: Path) -> None:
-    assert "\x1b[31mNO" in on_screen(journal, 120)
-    assert "\x1b" not in on_screen(journal, 120, NO_COLOR="1")
-    assert "\x1b" not in run("-D", str(journal), *UID).stdout
+    assert "\x1b[31mNO" in on_screen("list", journal, 120)
+    assert "\x1b" not in on_screen("list", journal, 120, NO_COLOR="1")
+    assert "\x1b" not in run("list", "-D", str(journal), *UID).stdout
 
 
 def test_json_is_one_object_per_line_with_times_twice(journal: Path) -> None:
     rows = [
-        json.loads(line) for line in run("-D", str(journal), *UID, "--json").stdout.splitlines()
+        json.loads(line)
+        for line in run("list", "-D", str(journal), *UID, "--json").stdout.splitlines()
     ]
     assert [row["user"] for row in rows] == ["alice", "bob", "mallory"]
     assert [row["verified"] for row in rows] == [True, True, False]
@@ -159,7 +123,7 @@ def test_json_is_one_object_per_line_with_times_twice(journal: Path) -> None:
 
 def test_the_newest_ones_and_the_order_can_be_chosen(journal: Path) -> None:
     def users(*arguments: str) -> list[str]:
-        output = run("-D", str(journal), *UID, "--json", *arguments).stdout
+        output = run("list", "-D", str(journal), *UID, "--json", *arguments).stdout
         return [json.loads(line)["user"] for line in output.splitlines()]
 
     assert users("-n", "2") == ["bob", "mallory"]
@@ -174,13 +138,13 @@ def test_the_newest_ones_and_the_order_can_be_chosen(journal: Path) -> None:
 def test_a_time_that_no_calendar_has_is_shown_as_unknown(tmp_path: Path) -> None:
     strange = recording(1, start=EPOCH, end=10**18)
     write_journal(tmp_path, [{**end_entry(strange), "__REALTIME_TIMESTAMP": str(EPOCH)}])
-    assert re.search(r" \? ", run("-D", str(tmp_path), *UID).stdout)
-    assert json.loads(run("-D", str(tmp_path), *UID, "--json").stdout)["end"] is None
+    assert re.search(r" \? ", run("list", "-D", str(tmp_path), *UID).stdout)
+    assert json.loads(run("list", "-D", str(tmp_path), *UID, "--json").stdout)["end"] is None
 
 
 def test_an_empty_list_gives_a_hint_and_is_no_failure(tmp_path: Path) -> None:
     tmp_path.joinpath("empty").mkdir()
-    done = run("-D", str(tmp_path / "empty"), *UID)
+    done = run("list", "-D", str(tmp_path / "empty"), *UID)
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr.startswith("sessionwrap: no recordings")
 
@@ -188,16 +152,16 @@ def test_an_empty_list_gives_a_hint_and_is_no_failure(tmp_path: Path) -> None:
 def test_what_was_left_out_is_counted(tmp_path: Path) -> None:
     good = end_entry(recording(1))
     bad = stamped({"MESSAGE_ID": good["MESSAGE_ID"], "MESSAGE": "forged"}, EPOCH, USER_UID)
-    done = run("-D", str(write_journal(tmp_path, [good, bad])), *UID)
+    done = run("list", "-D", str(write_journal(tmp_path, [good, bad])), *UID)
     assert "left out 1 entries" in done.stderr
     assert len(done.stdout.splitlines()) == 2
 
 
 def test_mistakes_are_named(tmp_path: Path) -> None:
-    done = run("--since", "soon")
+    done = run("list", "--since", "soon")
     assert done.returncode == 2
     assert "expected a time as journalctl takes it" in done.stderr
-    done = run("-D", str(tmp_path / "missing"))
+    done = run("list", "-D", str(tmp_path / "missing"))
     assert done.returncode == 4
     assert "missing" in done.stderr
 
@@ -211,19 +175,13 @@ def test_ten_thousand_recordings_are_listed_in_two_seconds_and_the_newest_at_onc
     for arguments, count, seconds in cases:
         taken = []
         for _ in range(3):
-            begun = _processor_seconds()
+            begun = processor_seconds()
             done = subprocess.run(
-                [*LIST, "-D", str(tmp_path), *UID, *arguments],
+                words("list", "-D", str(tmp_path), *UID, *arguments),
                 capture_output=True,
                 check=True,
                 timeout=60,
             )
-            taken.append(_processor_seconds() - begun)
+            taken.append(processor_seconds() - begun)
             assert done.stdout.count(b"\n") == count + 1
         assert min(taken) < seconds
-
-
-def _processor_seconds() -> float:
-    """Give what children took of the processors: how long that is depends on who else runs."""
-    spent = os.times()
-    return spent.children_user + spent.children_system

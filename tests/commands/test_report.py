@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pexpect
 import pytest
 from click.testing import CliRunner
 
@@ -22,10 +21,12 @@ from sessionwrap.readers.journal import Place
 from sessionwrap.readers.logins import Logins
 from sessionwrap.reporting import CATEGORIES, Period
 from sessionwrap.tickets import parent_and_start
+from tests.commands.verbs import CONTROLS, UID, on_screen, processor_seconds, run, words
 from tests.readers.journals import (
     BOOT,
     EPOCH,
     RECORDER_UID,
+    UNENDED,
     USER_UID,
     end_entry,
     recording,
@@ -35,16 +36,7 @@ from tests.readers.journals import (
 )
 from tests.readers.login_entries import RULE, alert, at, ending, login, name
 
-REPORT = [sys.executable, "-c", "from sessionwrap.commands import main; main()", "report"]
-UID = ["--recorder-uid", str(RECORDER_UID)]
 SINCE = ["--since", f"@{EPOCH // 1_000_000 - 10}"]
-UNENDED: dict[str, Any] = {"end": None, "messages": 0, "reason": "", "complete": False}
-
-
-@pytest.fixture(autouse=True)
-def utc(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Times are shown in UTC."""
-    monkeypatch.setenv("TZ", "UTC")
 
 
 @pytest.fixture
@@ -81,44 +73,21 @@ def bad(tmp_path: Path) -> Path:
     return write_journal(tmp_path / "bad", stored)
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command with no terminal."""
-    return subprocess.run(
-        [*REPORT, *arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-        check=False,
-    )
-
-
 def told(journal: Path, *arguments: str) -> dict[str, Any]:
     """What --json says."""
     report: dict[str, Any] = json.loads(
-        run("-D", str(journal), *UID, *SINCE, "--json", *arguments).stdout
+        run("report", "-D", str(journal), *UID, *SINCE, "--json", *arguments).stdout
     )
     return report
 
 
-def on_screen(journal: Path, width: int, **environment: str) -> str:
-    """What the command writes to a terminal of this width."""
-    child = pexpect.spawn(
-        REPORT[0],
-        [*REPORT[1:], "-D", str(journal), *UID, *SINCE],
-        dimensions=(24, width),
-        env={**os.environ, **environment},
-        timeout=10,
-        encoding="utf-8",
-    )
-    written = child.read()
-    child.close()
-    assert child.exitstatus == 1
-    return str(written)
+def shown(journal: Path, width: int, **environment: str) -> str:
+    """What the command writes to a terminal of this width, where there is something to look at."""
+    return on_screen("report", journal, width, *SINCE, status=1, **environment)
 
 
 def test_where_all_is_fine_only_the_counts_are_shown_and_the_exit_status_is_0(fine: Path) -> None:
-    done = run("-D", str(fine), *UID, *SINCE, "--until", f"@{EPOCH // 1_000_000 + 60}")
+    done = run("report", "-D", str(fine), *UID, *SINCE, "--until", f"@{EPOCH // 1_000_000 + 60}")
     assert (done.returncode, done.stderr) == (0, "")
     heading, *rest = done.stdout.splitlines()
     assert heading == "2026-09-21 14:13 to 2026-09-21 14:14: 5 logins. Nothing to look at."
@@ -131,7 +100,7 @@ def test_where_all_is_fine_only_the_counts_are_shown_and_the_exit_status_is_0(fi
 
 
 def test_verbose_lists_what_is_fine_too(fine: Path) -> None:
-    lines = run("-D", str(fine), *UID, *SINCE, "--verbose").stdout.splitlines()
+    lines = run("report", "-D", str(fine), *UID, *SINCE, "--verbose").stdout.splitlines()
     assert "  2026-09-21 14:13  alice  sshd from 192.0.2.7: no shell was seen" in lines
     assert f"  2026-09-21 14:13  bob  sshd from 192.0.2.7: {RULE}" in lines
     assert "  2026-09-21 14:13  alice  no service on /dev/pts/3 (no hook saw the login)" in lines
@@ -141,7 +110,7 @@ def test_verbose_lists_what_is_fine_too(fine: Path) -> None:
 
 
 def test_each_thing_to_look_at_says_who_when_where_why_and_what_shows_more(bad: Path) -> None:
-    done = run("-D", str(bad), *UID, *SINCE)
+    done = run("report", "-D", str(bad), *UID, *SINCE)
     assert done.returncode == 1
     parts = [section.partition("\n") for section in done.stdout.rstrip().split("\n\n")[2:]]
     sections = {title: text for title, _, text in parts}
@@ -176,22 +145,33 @@ def test_each_thing_to_look_at_says_who_when_where_why_and_what_shows_more(bad: 
             "/etc/sessionwrap/sessionwrap.conf:1: is no section\n"
             f"{look} -x -t sessionwrap -p crit MESSAGE_ID={message_ids.ALERT_CONFIG}"
         ),
-        "Not verified: users wrote these, and may have made them up": (
+        "Not verified: users may have made these up": (
             f"  uid {USER_UID} wrote:\n    2026-09-21 14:13  x\\x1b]0;x\\x07\\u202e\n"
             f"{look} MESSAGE_ID={message_ids.ALERT_SHELL} _UID={USER_UID}"
         ),
     }
 
 
+def test_every_reason_for_which_a_recording_is_not_complete_is_said(tmp_path: Path) -> None:
+    reasons = [entries.ABNORMAL, *entries.ENDED_FOR_CAUSE]
+    stored = [
+        end_entry(recording(n, login=name(n), reason=reason)) for n, reason in enumerate(reasons)
+    ]
+    stored.append(end_entry(recording(9, login=name(9), lost=7)))
+    rows = told(write_journal(tmp_path, stored))["logins"]
+    assert {row["category"] for row in rows} == {"incomplete"}
+    assert len({row["why"] for row in rows} - {""}) == len(stored)
+
+
 def test_a_forged_alert_alone_is_something_to_look_at(tmp_path: Path) -> None:
     write_journal(tmp_path, [alert(1, writer=USER_UID)])
-    done = run("-D", str(tmp_path), *UID, *SINCE)
+    done = run("report", "-D", str(tmp_path), *UID, *SINCE)
     assert (done.returncode, "!     1  entries that are not verified" in done.stdout) == (1, True)
 
 
 def test_entries_that_cannot_be_read_alone_are_something_to_look_at(tmp_path: Path) -> None:
     write_journal(tmp_path, [{**login(1), "SESSIONWRAP_UID": "x"}])
-    done = run("-D", str(tmp_path), *UID, *SINCE)
+    done = run("report", "-D", str(tmp_path), *UID, *SINCE)
     assert (done.returncode, "!     1  entries or files not readable" in done.stdout) == (
         1,
         True,
@@ -200,20 +180,23 @@ def test_entries_that_cannot_be_read_alone_are_something_to_look_at(tmp_path: Pa
 
 def test_who_fills_the_journal_fills_a_few_lines_of_the_report(tmp_path: Path) -> None:
     write_journal(tmp_path, [alert(n, f"forged {n}", writer=USER_UID) for n in range(500)])
-    done = run("-D", str(tmp_path), *UID, *SINCE)
+    done = run("report", "-D", str(tmp_path), *UID, *SINCE)
     assert f"uid {USER_UID} wrote 500, beginning with:" in done.stdout
     assert done.stdout.count("forged ") == 5
 
 
 def test_nothing_from_the_journal_reaches_the_terminal_as_a_control(bad: Path) -> None:
-    for output in (run("-D", str(bad), *UID, *SINCE).stdout, on_screen(bad, 200, NO_COLOR="1")):
+    for output in (
+        run("report", "-D", str(bad), *UID, *SINCE).stdout,
+        shown(bad, 200, NO_COLOR="1"),
+    ):
         assert "\\x1b]0;x\\x07\\u202e" in output
-        assert not re.search("[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f\u202e]", output)
+        assert not CONTROLS.search(output)
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])
 def test_every_line_but_commands_to_copy_fits_the_terminal(bad: Path, width: int) -> None:
-    lines = [re.sub(r"\x1b\[\d*m", "", line) for line in on_screen(bad, width).splitlines()]
+    lines = [re.sub(r"\x1b\[\d*m", "", line) for line in shown(bad, width).splitlines()]
     long = [line for line in lines if len(line) > width]
     assert all(line.startswith(("    sessionwrap play ", "    journalctl ")) for line in long)
     words = " ".join(" ".join(lines).split())
@@ -222,9 +205,9 @@ def test_every_line_but_commands_to_copy_fits_the_terminal(bad: Path, width: int
 
 
 def test_colours_are_for_terminals_and_can_be_switched_off(bad: Path) -> None:
-    assert "\x1b[31m!     1  refused" in on_screen(bad, 80)
-    assert "\x1b" not in on_screen(bad, 80, NO_COLOR="1")
-    assert "\x1b" not in run("-D", str(bad), *UID, *SINCE).stdout
+    assert "\x1b[31m!     1  refused" in shown(bad, 80)
+    assert "\x1b" not in shown(bad, 80, NO_COLOR="1")
+    assert "\x1b" not in run("report", "-D", str(bad), *UID, *SINCE).stdout
 
 
 def test_json_has_every_login_with_its_category_and_why(bad: Path, fine: Path) -> None:
@@ -302,23 +285,23 @@ def test_a_period_and_a_user_can_be_chosen(bad: Path) -> None:
 
 
 def test_by_default_it_is_about_the_last_24_hours(fine: Path) -> None:
-    report = json.loads(run("-D", str(fine), *UID, "--json").stdout)
+    report = json.loads(run("report", "-D", str(fine), *UID, "--json").stdout)
     assert report["until_us"] - report["since_us"] == 24 * 3600 * 1_000_000
     assert report["counts"]["logins"] == 0
 
 
 def test_a_journal_that_begins_later_is_said_to(fine: Path, tmp_path: Path) -> None:
-    done = run("-D", str(fine), *UID, "--since", "@1000000000")
+    done = run("report", "-D", str(fine), *UID, "--since", "@1000000000")
     assert "The journal begins at 2026-09-21 14:13: what was before is not known." in done.stdout
     (tmp_path / "empty").mkdir()
-    done = run("-D", str(tmp_path / "empty"), *UID)
+    done = run("report", "-D", str(tmp_path / "empty"), *UID)
     assert "The journal is empty" in done.stdout
     assert done.returncode == 0
 
 
 def test_without_a_recorder_it_says_that_nothing_can_be_verified(tmp_path: Path) -> None:
     write_journal(tmp_path, [login(1), end_entry(recording(1, login=name(1)))])
-    done = run("-D", str(tmp_path), *SINCE)
+    done = run("report", "-D", str(tmp_path), *SINCE)
     assert done.stderr.startswith("sessionwrap: no recorder on this machine")
     assert done.returncode == 1
 
@@ -326,13 +309,13 @@ def test_without_a_recorder_it_says_that_nothing_can_be_verified(tmp_path: Path)
 def test_errors_have_other_exit_statuses_than_something_to_look_at(
     tmp_path: Path, bad: Path
 ) -> None:
-    done = run("--since", "soon")
+    done = run("report", "--since", "soon")
     assert (done.returncode, done.stdout) == (2, "")
-    done = run("-D", str(bad), "--since", "@200", "--until", "@100")
+    done = run("report", "-D", str(bad), "--since", "@200", "--until", "@100")
     assert (done.returncode, "to be before --until" in done.stderr) == (2, True)
-    done = run("-D", str(bad), "-N", "x")
+    done = run("report", "-D", str(bad), "-N", "x")
     assert (done.returncode, done.stdout) == (2, "")
-    done = run("-D", str(tmp_path / "missing"))
+    done = run("report", "-D", str(tmp_path / "missing"))
     assert (done.returncode, done.stdout) == (4, "")
     assert "missing" in done.stderr
 
@@ -354,7 +337,7 @@ def test_a_journal_that_cannot_be_read_on_is_another_exit_status(
 def test_a_journal_file_that_is_cut_off_is_something_to_look_at(fine: Path) -> None:
     (file,) = fine.iterdir()
     file.write_bytes(file.read_bytes()[:5000])
-    done = run("-D", str(fine), *UID, *SINCE)
+    done = run("report", "-D", str(fine), *UID, *SINCE)
     assert (done.returncode, "0 logins. Something to look at." in done.stdout) == (1, True)
     assert "!     1  entries or files not readable" in done.stdout
 
@@ -367,7 +350,13 @@ def test_a_caller_who_may_not_read_the_journal_gets_no_report(bad: Path) -> None
         if directory.stat().st_uid == os.geteuid() and directory != Path("/"):
             directory.chmod(directory.stat().st_mode | 0o111)
     done = subprocess.run(
-        ["setpriv", "--reuid=65534", "--clear-groups", "--", *REPORT, "-D", str(bad), *UID],
+        [
+            "setpriv",
+            "--reuid=65534",
+            "--clear-groups",
+            "--",
+            *words("report", "-D", str(bad), *UID),
+        ],
         capture_output=True,
         encoding="utf-8",
         timeout=60,
@@ -431,14 +420,8 @@ def test_ten_thousand_logins_are_reported_in_three_seconds(tmp_path: Path) -> No
     write_journal(tmp_path, [*stored, *(login(n) for n in numbers)])
     taken = []
     for arguments in ([], ["--json"], ["--verbose"]):
-        begun = _processor_seconds()
-        done = run("-D", str(tmp_path), *UID, *SINCE, *arguments)
-        taken.append(_processor_seconds() - begun)
+        begun = processor_seconds()
+        done = run("report", "-D", str(tmp_path), *UID, *SINCE, *arguments)
+        taken.append(processor_seconds() - begun)
         assert (done.returncode, "10000" in done.stdout) == (0, True)
     assert max(taken) < 3.0
-
-
-def _processor_seconds() -> float:
-    """Give what children took of the processors: how long that is depends on who else runs."""
-    spent = os.times()
-    return spent.children_user + spent.children_system

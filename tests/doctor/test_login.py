@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import tempfile
 from typing import Any
 
 import pytest
@@ -81,3 +85,24 @@ def test_a_missing_python_pam_is_said_with_the_command_that_installs_it() -> Non
     assert finding.severity == BAD
     assert "python-pam is not installed" in finding.what
     assert finding.mend == "apt-get install python3-pampy python3-six"
+
+
+def test_what_pam_has_started_and_does_not_end_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(login, "SECONDS", 0.2)
+    ends, goes_on = os.pipe()
+    with tempfile.TemporaryFile("w+") as said, os.fdopen(goes_on, "wb"):
+        child = subprocess.Popen(
+            # Its child holds all its descriptors.
+            ["bash", "-c", f"cat <&{ends} & printf 'no line'; wait"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
+            pass_fds=[ends],
+        )
+        os.close(ends)
+        assert login._told(child) is None
+        login._end(child)
+        assert child.returncode == -signal.SIGKILL

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from sessionwrap import paths
 from sessionwrap.doctor import name_service as checks
 from sessionwrap.doctor.finding import BAD, FINE, LOOK, Finding
+from sessionwrap.errors import SessionwrapError
 from sessionwrap.local_accounts import parse_passwd
 
 NSSWITCH = """\
@@ -43,6 +47,29 @@ def test_shadow_without_systemd_is_bad_where_there_is_a_directory_only() -> None
     text = NSSWITCH.replace("files systemd sss\nhosts", "files sss\nhosts")
     assert severities(checks.judge_nsswitch(text)) == [BAD]
     assert severities(checks.judge_nsswitch(text.replace(" sss", ""))) == [LOOK]
+
+
+NSCD_CONF = """\
+# enable-cache passwd no
+\tenable-cache\t\tpasswd\t\tyes
+\tenable-cache\t\tgroup\t\tyes
+"""
+
+
+def test_nscd_that_answers_for_users_is_bad_and_is_mended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "nscd.conf"
+    path.write_text(NSCD_CONF)
+    monkeypatch.setattr(checks, "NSCD_CONF", str(path))
+    assert checks.judge_nscd(False, NSCD_CONF) == []
+    [finding] = checks.judge_nscd(True, NSCD_CONF)
+    assert finding.severity == BAD
+    subprocess.run(
+        ["sh", "-c", finding.mend.removesuffix(" && systemctl restart nscd")], check=True
+    )
+    assert checks.judge_nscd(True, path.read_text()) == []
+    assert "\tenable-cache\t\tgroup\t\tyes\n" in path.read_text()
 
 
 def test_an_enrolled_user_whose_shell_is_noted_is_fine() -> None:
@@ -111,6 +138,11 @@ def test_sssds_files_are_read_in_their_order() -> None:
     first = "[sssd]\ndomains = example\n[domain/example]\noverride_shell = /bin/zsh\n"
     first += "[session_recording]\nscope = none\n"
     second = "[session_recording]\nscope = Some\ngroups = ops, 100%ops\n"
-    assert checks.parse_sssd([first]) == ("none", ("/bin/zsh",))
-    assert checks.parse_sssd([first, second]) == ("some", ("/bin/zsh",))
-    assert checks.parse_sssd([]) == ("", ())
+    assert checks.parse_sssd({"a": first}) == ("none", ("/bin/zsh",))
+    assert checks.parse_sssd({"a": first, "b": second}) == ("some", ("/bin/zsh",))
+    assert checks.parse_sssd({}) == ("", ())
+
+
+def test_a_file_of_sssds_that_is_none_is_named_with_the_line() -> None:
+    with pytest.raises(SessionwrapError, match=r"/etc/sssd/sssd\.conf.*line.*1"):
+        checks.parse_sssd({"/etc/sssd/sssd.conf": "domains = example\n"})

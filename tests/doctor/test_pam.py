@@ -152,7 +152,6 @@ def test_variables_of_the_users_before_the_hook_are_bad_and_are_mended(files: Fi
     assert "before the hook runs" in finding.what
     files.mend(finding)
     assert severities(files.judge("sshd")) == [FINE]
-    assert pam.session_rules("sshd", files.read)[-1].arguments[0] == "user_readenv=1"
 
 
 def test_variables_of_the_users_after_the_hook_are_bad_but_for_sshd(files: Files) -> None:
@@ -218,6 +217,40 @@ def test_pam_loginuid_after_the_hook_is_to_look_at(files: Files) -> None:
     files.write(login=f"{HOOK_LINE}\nsession required pam_loginuid.so\n")
     [finding] = files.judge("login")
     assert finding.severity == LOOK
+    files.mend(finding)
+    assert severities(files.judge("login")) == [FINE]
+
+
+def test_what_mends_several_things_of_one_file_does_so_in_its_order(files: Files) -> None:
+    env = "session required pam_env.so user_readenv=1"
+    before = [f"{env} envfile=/etc/x", "session\trequired pam_exec.so it's [1] {a} $b", env, env]
+    over = "session [success=done new_authtok_reqd=done default=ignore] pam_x.so a/b.c*"
+    optional = HOOK_LINE.replace("required", "optional").replace(" seteuid", "")
+    lines = [over, *before, optional, "session required y.so"]
+    files.write(sshd="\n".join(lines) + "\n")
+    findings = files.judge("sshd")
+    assert severities(findings).count(BAD) == 6
+    for finding in [*findings, *findings, *files.judge("sshd")]:
+        files.mend(finding)
+    assert severities(files.judge("sshd")) == [FINE]
+    after = (files.directory / "sshd").read_text().splitlines()
+    assert after.count(HOOK_LINE) == 1
+    rest = [line for line in after if line != HOOK_LINE]
+    mended = [line.replace("readenv=1", "readenv=0") for line in lines if line != optional]
+    assert rest == mended
+
+
+def test_a_line_that_is_continued_is_for_a_person_to_mend(files: Files) -> None:
+    words = HOOK_LINE.replace("required", "optional").split()
+    files.write(login=f"session required x.so\n{words[0]} \\\n  {' '.join(words[1:])}\n")
+    [finding] = files.judge("login")
+    assert finding.mend == f"${{EDITOR:-vi}} +2 {files.directory}/login"
+
+
+def test_users_variables_in_a_file_that_the_hook_is_not_in_are_switched_off(files: Files) -> None:
+    files.write(login="session include inner\n@include common-session\n")
+    files.write(inner="session required pam_env.so user_readenv=1\n")
+    [finding] = files.judge("login")
     files.mend(finding)
     assert severities(files.judge("login")) == [FINE]
 

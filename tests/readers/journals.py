@@ -5,8 +5,10 @@ from __future__ import annotations
 import shutil
 import struct
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from random import Random
+from typing import Any
 
 from sessionwrap import entries
 from sessionwrap.model import Recording
@@ -16,6 +18,9 @@ USER_UID = 1000
 BOOT = "0123456789abcdef0123456789abcdef"
 EPOCH = 1_790_000_000_000_000
 """Microseconds: the time that the first entry of every journal here is stamped with."""
+
+UNENDED: dict[str, Any] = {"end": None, "messages": 0, "reason": "", "complete": False}
+"""What is otherwise of a recording that has no end (``recording``)."""
 
 Fields = Mapping[str, str | bytes]
 
@@ -81,6 +86,20 @@ def write_journal(directory: Path, stored: Iterable[Fields]) -> Path:
         timeout=120,
     )
     return directory
+
+
+def damage(directory: Path) -> Iterator[None]:
+    """Damage the one file of a journal in 200 ways, the same at each run."""
+    (file,) = directory.iterdir()
+    whole = file.read_bytes()
+    used = len(whole.rstrip(b"\0"))
+    random = Random(7)  # noqa: S311 # nothing secret
+    for _ in range(200):
+        damaged = bytearray(whole)
+        for _ in range(20):
+            damaged[random.randrange(0x110, used)] = random.randrange(256)
+        file.write_bytes(damaged)
+        yield
 
 
 def _remote() -> str:

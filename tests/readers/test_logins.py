@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from random import Random
 
 import pytest
 
@@ -12,13 +11,15 @@ from sessionwrap.errors import NotFoundError, SessionwrapError
 from sessionwrap.logins import Key
 from sessionwrap.readers import logins
 from sessionwrap.readers.journal import Place
-from sessionwrap.readers.logins import MAX_DIFFERENT, MAX_FIELD, Logins
+from sessionwrap.readers.logins import MAX_DIFFERENT, MAX_FIELD, MAX_WRITERS, Logins
 from sessionwrap.reporting import Facts, Period
 from tests.readers.journals import (
     BOOT,
     EPOCH,
     RECORDER_UID,
+    UNENDED,
     USER_UID,
+    damage,
     end_entry,
     recording,
     stamped,
@@ -28,7 +29,6 @@ from tests.readers.journals import (
 from tests.readers.login_entries import RULE, alert, at, ending, login, name
 
 ALWAYS = Period(0, 1 << 62)
-UNENDED = {"end": None, "messages": 0, "reason": "", "complete": False}
 
 
 def read(directory: Path, period: Period = ALWAYS, recorder: int | None = RECORDER_UID) -> Facts:
@@ -146,6 +146,16 @@ def test_a_user_who_fills_the_journal_is_counted_and_takes_no_memory(tmp_path: P
     assert [one.message for one in facts.alerts if one.verified] == ["real"]
 
 
+def test_a_user_with_many_uids_is_counted_and_takes_no_memory(tmp_path: Path) -> None:
+    forged = [alert(n, f"{n}", writer=100_000 + n) for n in range(100)]
+    facts = read(write_journal(tmp_path, [*forged, alert(0, "real")]))
+    made_up = [one for one in facts.alerts if not one.verified]
+    assert len({one.uid for one in made_up}) <= MAX_WRITERS + 1
+    assert len(made_up) <= MAX_WRITERS + MAX_DIFFERENT + 1
+    assert sum(one.number for one in made_up) == 100
+    assert [one.message for one in facts.alerts if one.verified] == ["real"]
+
+
 def test_without_a_recorder_root_alone_is_believed(tmp_path: Path) -> None:
     one = recording(1, login=name(1))
     facts = read(write_journal(tmp_path, [login(1), start_entry(one)]), recorder=None)
@@ -237,15 +247,7 @@ def test_damaged_journal_files_are_read_or_one_named_error(tmp_path: Path) -> No
     rows = [recording(n, login=name(n)) for n in range(20)]
     stored = [e for n, r in enumerate(rows) for e in (login(n), start_entry(r), end_entry(r))]
     directory = write_journal(tmp_path, [*stored, *(alert(n, str(n)) for n in range(20))])
-    (file,) = directory.iterdir()
-    whole = file.read_bytes()
-    used = len(whole.rstrip(b"\0"))
-    random = Random(7)  # noqa: S311 # the same damage at each run
-    for _ in range(200):
-        damaged = bytearray(whole)
-        for _ in range(20):
-            damaged[random.randrange(0x110, used)] = random.randrange(256)
-        file.write_bytes(damaged)
+    for _ in damage(directory):
         try:
             facts = read(directory)
         except SessionwrapError:

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import images
 import pytest
 from host import Host
 
-from tests.system.helpers import alerts, as_user, command, login, logout, recordings, wait_for_end
+from tests.system.helpers import (
+    PROMPT,
+    alerts,
+    as_user,
+    command,
+    login,
+    logout,
+    recordings,
+    wait_for_end,
+)
 
 OPTIONAL = "sed -i '/pam-hook/s/required/optional/' /etc/pam.d/common-session"
 INCLUDE_LAST = "sed -i -e '/^@include common-session/{h;d' -e '}' -e '$G' /etc/pam.d/sshd"
@@ -19,6 +31,11 @@ JOURNALD = DROPIN.format("/etc/systemd/journald.conf.d", "[Journal]\\nRateLimitB
 UNIT = "/etc/systemd/system/sessionwrapd.service.d"
 UNIT_LIMIT = DROPIN.format(UNIT, "[Service]\\nLogRateLimitIntervalSec=30s")
 SSHD = "rm /etc/ssh/sshd_config.d/sessionwrap.conf && systemctl restart ssh"
+
+PASSED_OVER = "sed -i '1i session sufficient pam_permit.so' /etc/pam.d/sshd"
+NSSWITCH = (
+    "sed -i -e 's/^passwd:.*/passwd: systemd files sss/' -e 's/^shadow:.*/shadow: files sss/'"
+)
 
 BROKEN = {
     "overlay stopped": (
@@ -33,6 +50,10 @@ BROKEN = {
         "systemctl stop sessionwrapd.socket sessionwrapd.service",
         "sessionwrapd.socket is inactive",
     ),
+    "recorder's user removed": (
+        "systemctl stop sessionwrapd.socket sessionwrapd.service && userdel sessionwrap",
+        "there is no user sessionwrap",
+    ),
     "recorder disabled": (
         "systemctl disable sessionwrapd.service",
         "sessionwrapd.service is not enabled",
@@ -43,30 +64,78 @@ BROKEN = {
         "sed -i 's/^passwd:.*/passwd: files systemd/' /etc/nsswitch.conf",
         "does not ask systemd first",
     ),
+    "users of a directory taken for expired": (
+        NSSWITCH + " /etc/nsswitch.conf",
+        "does not ask systemd after files",
+    ),
     "PAM line removed": ("sed -i /pam-hook/d /etc/pam.d/common-session", "is not in the session"),
     "PAM line commented out": (
         "sed -i 's/^session.*pam-hook/#&/' /etc/pam.d/common-session",
         "is not in the session",
     ),
     "PAM line optional": (OPTIONAL, "the hook is `optional`"),
+    "PAM line without an option": (
+        "sed -i 's/ type=open_session//' /etc/pam.d/common-session",
+        "lacks `type=open_session`",
+    ),
+    "PAM line passed over": (PASSED_OVER, "passes the hook over"),
     "PAM line after pam_env": (INCLUDE_LAST, "before the hook runs"),
     "users' variables in su": (READENV, "pam_env reads a file of the user's"),
     "configuration open": ("chmod 777 /etc/sessionwrap", "/etc/sessionwrap has mode 0777"),
     "rules open": ("chmod 666 /etc/sessionwrap/conf.d/tests.conf", "tests.conf belongs to"),
+    "tickets closed": ("chmod 700 /run/sessionwrap/tickets", "tickets has mode 0700"),
+    "tickets removed": ("rm -r /run/sessionwrap/tickets", "tickets is not there"),
     "tickets open": ("chmod 777 /run/sessionwrap/tickets", "tickets has mode 0777"),
     "spool of another": ("chown alice /run/sessionwrap/spool", "spool belongs to uid"),
+    "journal that keeps nothing": (
+        JOURNALD.replace("RateLimitBurst=50", "Storage=none")
+        + " && systemctl restart systemd-journald",
+        "the journal keeps nothing",
+    ),
+    "journal closed to the recorder": (
+        "chgrp -R root /var/log/journal && chmod 2700 /var/log/journal/*",
+        "the recorder cannot read /var/log/journal",
+    ),
     "rate limit lowered": (JOURNALD, "journald drops entries above 50"),
     "rate limit of the recorder": (
         UNIT_LIMIT + " && systemctl daemon-reload",
         "rate limit holds for the recorder",
     ),
     "sshd's settings removed": (SSHD, "SetEnv does not clear"),
+    "sshd's settings not included": (
+        "sed -i '/^Include/d' /etc/ssh/sshd_config && systemctl restart ssh",
+        "/etc/ssh/sshd_config does not include",
+    ),
+    "loader's variables taken from clients": (
+        "echo 'AcceptEnv LD_*' > /etc/ssh/sshd_config.d/a.conf && systemctl restart ssh",
+        "AcceptEnv LD_*",
+    ),
+    "processes hidden from the recorder": (
+        "mount -o remount,hidepid=ptraceable /proc",
+        "hidepid=ptraceable",
+    ),
     "login shell listed": (
         "echo /usr/bin/sessionwrap-shell >> /etc/shells",
         "/etc/shells lists /usr/bin/sessionwrap-shell",
     ),
     "login shell by hand": ("usermod -s /usr/bin/sessionwrap-shell bob", "no real shell is noted"),
 }
+
+
+LOOKED_AT = {
+    "echo carol:/bin/bash > /var/lib/sessionwrap/shells": "carol is noted as enrolled",
+    "usermod -s /bin/sh root": "root's shell in /etc/passwd is /bin/sh",
+    "gpasswd -a alice adm": "alice is recorded, and in adm",
+    JOURNALD.replace("RateLimitBurst=50", "SystemMaxUse=50M"): "the journal keeps 50 MB",
+    "sed -i '/pam-hook/i session optional pam_exec.so /bin/true' /etc/pam.d/common-session": (
+        "pam_exec (/etc/pam.d/common-session:"
+    ),
+    "sed -i 's|^Subsystem.*|Subsystem sftp internal-sftp|' /etc/ssh/sshd_config": (
+        "Subsystem sftp is internal-sftp"
+    ),
+    "echo AllowTcpForwarding yes > /etc/ssh/sshd_config.d/a.conf": "sshd forwards: AllowTcp",
+}
+"""What is done, and what is said of it, of what is not bad."""
 
 
 def doctor(host: Host, user: str = "alice", timeout: float = 90) -> dict[str, Any]:
@@ -138,12 +207,62 @@ def test_what_is_broken_is_found_and_mended_by_the_command_that_is_told(
     found = bad(doctor(host))
     assert [finding["what"] for finding in found if says in finding["what"]], found
     assert all(finding["why"] and finding["mend"] for finding in found)
-    for mend in dict.fromkeys(finding["mend"] for finding in found):
-        host.run(["sh", "-c", mend], check=False)
+    for finding in found:
+        host.run(["sh", "-c", finding["mend"]], check=False)
     assert bad(doctor(host)) == []
     with login(host, "alice") as terminal:
         logout(terminal)
     assert [entry["user"] for entry in wait_for_end(host)] == ["alice"]
+
+
+def test_what_is_to_look_at_is_mended_by_the_command_that_is_told(host: Host) -> None:
+    for done in LOOKED_AT:
+        host.run(["sh", "-ec", done])
+    report = doctor(host)
+    assert bad(report) == []
+    told = {
+        says: [entry for entry in report["findings"] if says in entry["what"]]
+        for says in LOOKED_AT.values()
+    }
+    assert {says: len(found) for says, found in told.items()} == dict.fromkeys(told, 1)
+    for [finding] in told.values():
+        assert finding["severity"] == "look"
+        host.run(["sh", "-ec", finding["mend"]])
+    report = doctor(host)
+    assert bad(report) == []
+    left = [says for says in told for entry in report["findings"] if says in entry["what"]]
+    assert left == []
+
+
+def test_settings_that_are_broken_and_mended_by_hand_leave_a_recorder_that_starts(
+    host: Host,
+) -> None:
+    host.run(["cp", "/etc/sessionwrap/rec-session.conf", "/root"])
+    host.write("/etc/sessionwrap/rec-session.conf", "{")
+    host.run(["systemctl", "restart", "sessionwrapd.service"], check=False)
+    [mistake, *_] = [one for one in bad(doctor(host)) if one["topic"] == "configuration"]
+    assert mistake["what"].startswith("/etc/sessionwrap/rec-session.conf")
+    assert mistake["mend"].endswith("/etc/sessionwrap/rec-session.conf")
+    host.run(["cp", "/root/rec-session.conf", "/etc/sessionwrap"])
+    for finding in bad(doctor(host)):
+        host.run(["sh", "-c", finding["mend"]])
+    assert bad(doctor(host)) == []
+
+
+def test_what_sshd_does_for_one_user_is_told_with_the_file_to_edit(host: Host) -> None:
+    host.write("/etc/ssh/sshd_config.d/a.conf", "Match User alice\n PermitUserRC yes\n")
+    [finding] = bad(doctor(host))
+    assert finding["what"] == "PermitUserRC is yes, for alice, as a Match block says"
+    assert finding["mend"] == "${EDITOR:-vi} /etc/ssh/sshd_config"
+    assert bad(doctor(host, "carol")) == []
+
+
+def test_a_check_that_cannot_look_hides_no_other(host: Host) -> None:
+    host.write("/etc/sssd/sssd.conf", "no section\n", 0o600)
+    report = doctor(host)
+    [finding] = bad(report)
+    assert finding["what"].startswith("this could not be looked at: File contains no section")
+    assert said_of_the_login(report) == ["a login of alice by sshd is recorded: groups = wheel"]
 
 
 def test_sssd_that_starts_tlog_is_found_and_switched_off(host: Host) -> None:
@@ -211,3 +330,41 @@ def test_a_reader_that_goes_away_is_no_fault(host: Host) -> None:
     words = ["bash", "-c", "sessionwrap doctor alice | head -n 1; exit ${PIPESTATUS[1]}"]
     done = subprocess.run(host.command(words), capture_output=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"services\n", b"")
+
+
+@pytest.fixture
+def nscd_host(package: Path) -> Iterator[Host]:
+    """A host with glibc's cache of users, nscd, as Debian has it."""
+    with Host(images.base(extra=["nscd"])) as host:
+        host.write("/etc/skel/.bashrc", f"PS1='{PROMPT}'\n")
+        host.add_user("alice", groups=["wheel"])
+        host.add_user("bob")
+        host.install(package)
+        rules = "[session_recording]\nscope = some\ngroups = wheel\n"
+        host.write("/etc/sessionwrap/conf.d/tests.conf", rules)
+        yield host
+
+
+def test_nscd_that_keeps_users_is_found_and_mended(nscd_host: Host) -> None:
+    def shell() -> str:
+        entry = host.run(["getent", "passwd", "bob"]).stdout
+        return entry.strip().rpartition(":")[2]
+
+    host = nscd_host
+    assert shell() == "/bin/bash"
+    host.write("/etc/sessionwrap/conf.d/tests.conf", "[session_recording]\nscope = all\n")
+    assert shell() == "/bin/bash"
+    found = bad(doctor(host))
+    assert [one["what"] for one in found if one["topic"] == "users and shells"] == [
+        "nscd answers for users (/etc/nscd.conf: enable-cache passwd)"
+    ]
+    for finding in found:
+        host.run(["sh", "-c", finding["mend"]], check=False)
+    assert bad(doctor(host)) == []
+    assert shell() == "/usr/bin/sessionwrap-shell"
+    with login(host, "bob") as terminal:
+        logout(terminal)
+    assert [entry["user"] for entry in wait_for_end(host)] == ["bob"]
+    host.run(["sed", "-i", "/enable-cache passwd/d", "/etc/nscd.conf"])
+    host.run(["systemctl", "stop", "nscd"])
+    assert bad(doctor(host)) == []

@@ -79,6 +79,77 @@ def test_what_a_user_writes_is_shown_and_says_nothing_of_others(host: Host) -> N
     }
 
 
+FORGE = """
+import json, sys
+from systemd import journal
+for fields in json.load(sys.stdin):
+    journal.send(fields.pop("MESSAGE"), **fields)
+"""
+FORGED = {
+    "SESSIONWRAP_OUTCOME": "out_of_scope",
+    "SESSIONWRAP_REASON": "exited",
+    "SESSIONWRAP_LOST": "0",
+    "SESSIONWRAP_WHY": "",
+    "PRIORITY": "2",
+    "_UID": "0",
+    "_BOOT_ID": "0" * 32,
+}
+"""What the user says instead of what root and the recorder have said; journald stamps the rest."""
+
+
+def test_a_user_forges_no_login_no_outcome_no_alert_and_hides_none(host: Host) -> None:
+    with login(host, "alice"):
+        (worker,) = workers(host)
+        host.run(["kill", "-KILL", str(worker)])
+        wait_for_end(host)
+    host.wait_for_entries(f"MESSAGE_ID={message_ids.ALERT_UNSEEN}")
+    host.run(["systemctl", "stop", "sessionwrapd.socket", "sessionwrapd.service"])
+    assert ssh(host, "alice", "-tt", "true").returncode != 0
+    host.wait_for_entries(f"MESSAGE_ID={message_ids.ALERT_NOT_RECORDED}")
+    _, before = report(host)
+    assert [row["category"] for row in before["logins"]] == ["incomplete", "refused"]
+    # All that there is of these logins, once more, as alice would have it; and bob's.
+    real = host.run(["journalctl", "-o", "json", "SYSLOG_IDENTIFIER=sessionwrap"]).stdout
+    fields = [json.loads(line) for line in real.splitlines()]
+    told = [
+        {key: value for key, value in one.items() if key.startswith(("SESS", "MESS", "SYSLOG_I"))}
+        for one in fields
+        if "MESSAGE_ID" in one
+    ]
+    forged = [
+        one | {key: FORGED[key] for key in FORGED if key in one or "SESS" not in key}
+        for one in told
+    ]
+    forged += [one | {"MESSAGE_ID": message_ids.NO_SHELL} for one in forged]
+    forged += [
+        one
+        | {"SESSIONWRAP_USER": "bob", "SESSIONWRAP_LOGIN": "1-1-1-1", "SESSIONWRAP_REC": "a-1-1"}
+        for one in forged
+    ]
+    host.run(["python3", "-c", FORGE], user="alice", input=json.dumps(forged))
+    uid = host.run(["id", "-u", "alice"]).stdout.strip()
+    mine = ["SYSLOG_IDENTIFIER=sessionwrap", "PRIORITY=2", f"_UID={uid}"]
+    host.wait_for_entries(*mine, count=len(forged))
+    status, after = report(host)
+    assert status == 1
+    assert after["logins"] == before["logins"]
+    assert [one for one in after["alerts"] if one["verified"]] == before["alerts"]
+    assert after["counts"] == before["counts"] | {"unverified": len(forged)}
+    assert {one["writer_uid"] for one in after["alerts"] if not one["verified"]} == {int(uid)}
+
+
+def test_what_a_program_of_roots_logs_for_a_user_is_the_users(host: Host) -> None:
+    # su logs under the name in argv[0], and PAM's modules in it at the priority of an alert.
+    trick = "exec -a sessionwrap su -c true bob < /dev/null"
+    host.run(["bash", "-c", trick], user="alice", check=False)
+    host.wait_for_entries("SYSLOG_IDENTIFIER=sessionwrap", "PRIORITY=2")
+    _, says = report(host)
+    assert says["counts"]["alerts"] == 0
+    [told] = says["alerts"]
+    uid = int(host.run(["id", "-u", "alice"]).stdout)
+    assert (told["verified"], told["writer_uid"]) == (False, uid)
+
+
 def test_who_may_not_read_the_journal_gets_no_report(host: Host) -> None:
     done = host.run(["sessionwrap", "report"], user="bob", check=False)
     assert (done.returncode, done.stdout) == (5, "")
