@@ -15,13 +15,17 @@ from sessionwrap.errors import SinkError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     Socket = _socket.socket
 
 JOURNALS = ("/run/log/journal", "/var/log/journal")
 LEAST_ROOM = 1 << 20
 """Bytes. What journald has reserved already may take a little more; nobody can tell how much."""
+SOL_SOCKET = 1
+SCM_CREDENTIALS = 2
+INIT = (1).to_bytes(4, "little") + bytes(8)
+"""A struct ucred (unix(7)) of process 1, of root."""
 EAGAIN = 11
 EINTR = 4
 ENOBUFS = 105
@@ -70,18 +74,32 @@ def has_room(directories: tuple[str, ...] = JOURNALS) -> bool:
     return True
 
 
-def send(sock: _socket.socket, datagram: bytes) -> bool:
+def send(
+    sock: _socket.socket, datagram: bytes, ancillary: Sequence[tuple[int, int, bytes]] = ()
+) -> bool:
     """Hand one entry over. False: the journal's queue is full, wait until it is writable.
 
     Raises SinkError when the journal has gone or refuses the entry.
     """
     try:
-        sock.send(datagram)
+        sock.sendmsg([datagram], ancillary)
     except OSError as error:
         if error.errno in (EAGAIN, ENOBUFS, EINTR):
             return False
         raise SinkError(f"the journal does not take an entry: {error.strerror}") from error
     return True
+
+
+def send_as_init(sock: _socket.socket, datagram: bytes) -> bool:
+    """Hand one entry over like ``send``; that of root as one of process 1.
+
+    journald bounds the entries of each unit (RateLimitBurst=) and drops what is more. The hook of
+    su and sudo runs in the session of a user, who could use that bound up before.
+    """
+    try:
+        return send(sock, datagram, [(SOL_SOCKET, SCM_CREDENTIALS, INIT)])
+    except SinkError:  # not root, or root without CAP_SYS_ADMIN
+        return send(sock, datagram)
 
 
 def log(fields: Mapping[str, str], path: str = paths.JOURNAL_SOCKET) -> bool:
@@ -91,7 +109,7 @@ def log(fields: Mapping[str, str], path: str = paths.JOURNAL_SOCKET) -> bool:
     except SinkError:
         return False
     try:
-        return send(sock, pack(fields))
+        return send_as_init(sock, pack(fields))
     except SinkError:
         return False
     finally:

@@ -91,7 +91,7 @@ def _send_one(sock: journal_protocol.Socket, path: str, claimed: str) -> bool:
         return True
     fd = os.open(claimed, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        sent = journal_protocol.send(sock, os.read(fd, MAX_BYTES))
+        sent = journal_protocol.send_as_init(sock, os.read(fd, MAX_BYTES))
     except SinkError:
         sent = False
     finally:

@@ -8,7 +8,7 @@ from typing import Any
 from host import Host
 
 from sessionwrap import message_ids
-from tests.system.helpers import login, logout, ssh, wait_for_end, workers
+from tests.system.helpers import command, login, logout, ssh, wait_for_end, workers
 
 
 def report(host: Host, *options: str) -> tuple[int, dict[str, Any]]:
@@ -148,6 +148,30 @@ def test_what_a_program_of_roots_logs_for_a_user_is_the_users(host: Host) -> Non
     [told] = says["alerts"]
     uid = int(host.run(["id", "-u", "alice"]).stdout)
     assert (told["verified"], told["writer_uid"]) == (False, uid)
+
+
+FLOOD = """
+import socket
+journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+journal.connect("/run/systemd/journal/socket")
+for priority in (6, 2):
+    for _ in range(70_000):
+        journal.send(b"PRIORITY=%d\\nMESSAGE=x\\n" % priority)
+"""
+
+
+def test_a_user_who_spends_the_rate_limit_of_their_session_hides_no_login(host: Host) -> None:
+    host.write("/etc/sudoers.d/alice", "alice ALL=(ALL) NOPASSWD: ALL\n", 0o440)
+    host.write("/etc/sessionwrap/conf.d/policy.conf", "[failure_policy]\npolicy = best_effort\n")
+    host.write("/home/alice/flood.py", FLOOD)
+    around = "SYSTEMD_BYPASS_USERDB=io.sessionwrap.Overlay"
+    sudo = f"{around} sudo --preserve-env=SYSTEMD_BYPASS_USERDB -iu carol true"
+    with login(host, "alice") as terminal:
+        command(terminal, f"python3 /home/alice/flood.py; {sudo}")
+        logout(terminal)
+    wait_for_end(host)
+    status, says = report(host)
+    assert (status, says["counts"]["passed"], says["counts"]["alerts"]) == (1, 1, 1)
 
 
 def test_who_may_not_read_the_journal_gets_no_report(host: Host) -> None:
