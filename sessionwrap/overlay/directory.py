@@ -58,11 +58,14 @@ class Directory:
         self._busy: dict[int, Lookup] = {}
 
     def ask(self, key: Key) -> bool:
-        """Have a process look ``key`` up; False where all are busy."""
+        """Have a process look ``key`` up; False where all are busy, or none can be started."""
         idle = [fd for fd in self._sockets if fd not in self._busy]
         if not idle and len(self._sockets) >= MAX_PROCESSES:
             return False
-        fd = idle[0] if idle else self._start()
+        try:
+            fd = idle[0] if idle else self._start()
+        except OSError:
+            return False  # the machine has no processes left; the next question tries again
         try:
             self._sockets[fd].send(json.dumps(key).encode())
         except OSError:
@@ -106,10 +109,14 @@ class Directory:
 
     def _start(self) -> int:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        pid = os.fork()
-        if pid == 0:
-            _answer_questions(theirs)
-        theirs.close()
+        with theirs:
+            try:
+                pid = os.fork()
+            except OSError:
+                ours.close()
+                raise
+            if pid == 0:
+                _answer_questions(theirs)
         ours.setblocking(False)
         fd = ours.fileno()
         self._sockets[fd], self._pids[fd] = ours, pid
