@@ -8,6 +8,7 @@ import sys
 
 from sessionwrap import config_files, paths, scope
 from sessionwrap.errors import ConfigError
+from sessionwrap.overlay.local import Stamp, stamp
 
 
 class CurrentRules:
@@ -18,8 +19,8 @@ class CurrentRules:
         self._directory = directory
         self._directories = (directory, f"{directory}/conf.d")
         self._files: list[str] = []
-        self._of_directories: tuple[object, ...] = ()
-        self._stamps: tuple[object, ...] = ()
+        self._of_directories: tuple[Stamp, ...] = ()
+        self._stamps: tuple[Stamp, ...] = ()
 
     def refresh(self) -> bool:
         """Read what has changed; tells whether anything has."""
@@ -34,21 +35,13 @@ class CurrentRules:
             print(f"{error}. Everybody gets the login shell", file=sys.stderr, flush=True)
         return True
 
-    def _look(self) -> tuple[object, ...]:
+    def _look(self) -> tuple[Stamp, ...]:
         """Give what changes whenever a file does; directories are listed when they change."""
-        of_directories = tuple([_stamp(path) for path in self._directories])
+        of_directories = tuple([stamp(path) for path in self._directories])
         if of_directories != self._of_directories:
             self._of_directories = of_directories
             top, dropins = self._directories
             self._files = [f"{top}/sessionwrap.conf"]
             with contextlib.suppress(OSError):
                 self._files += [f"{dropins}/{name}" for name in sorted(os.listdir(dropins))]
-        return (*of_directories, *[_stamp(path) for path in self._files])
-
-
-def _stamp(path: str) -> object:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_ino, found.st_size, found.st_mode, found.st_uid
+        return (*of_directories, *[stamp(path) for path in self._files])
