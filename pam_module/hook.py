@@ -56,7 +56,7 @@ MAX_ENVIRONMENT = 8 << 20
 
 
 class Items:
-    """What pam_exec(8) passes in the environment, and who passes it."""
+    """What pam_exec(8) passes in the environment, and the pid of the PAM application."""
 
     __slots__ = ("application", "rhost", "service", "tty", "type", "user")
 
@@ -70,8 +70,11 @@ class Items:
 
 
 def main() -> None:
-    """Answer one call of pam_exec and exit with its status."""
-    items = Items(os.environ, os.getppid())
+    """Answer one call of pam_exec and exit with its status.
+
+    The argument is the pid of the PAM application: packaging/bin/pam-hook is in between.
+    """
+    items = Items(os.environ, int(sys.argv[1]))
     try:
         if items.type == "open_session" and items.service not in WITHOUT_TERMINAL:
             _tidy()

@@ -25,6 +25,7 @@ INSTALLED = {
     "sessionwrapd": "sessionwrapd.8.md",
     "sessionwrap-userdb": "sessionwrap-userdb.8.md",
     "pam-hook": "sessionwrap-pam-hook.8.md",
+    "pam-hook-decide": "sessionwrap-pam-hook.8.md",
     "sessionwrap.conf": "sessionwrap.conf.5.md",
     "rec-session.conf": "sessionwrap-rec-session.conf.5.md",
 }

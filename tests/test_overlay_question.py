@@ -27,10 +27,10 @@ def answering(path: str, *parts: bytes) -> Iterator[list[varlink.Call]]:
     def serve() -> None:
         connection, _ = listener.accept()
         with connection:
-            call, buffer = None, bytearray()
+            call, buffer = None, b""
             while call is None:
                 buffer += connection.recv(4096)
-                call = varlink.take_call(buffer)
+                call = varlink.parse_call(buffer)
             calls.append(call)
             for part in parts:
                 connection.sendall(part)

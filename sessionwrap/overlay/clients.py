@@ -1,16 +1,17 @@
 """Who is connected, and what they ask.
 
-Any local user may connect. Each user has a bounded number of connections, and each connection one
-call a turn of the loop, and none while an answer is due: nobody can take the others' time.
+A connection has one call, as systemd's user database makes them, and is closed when it is answered.
+Any local user may connect. Each user has a bounded number of connections that are not answered yet:
+nobody can take the others' place.
 """
 
 from __future__ import annotations
 
+import _socket
 import contextlib
 import select
-import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 from sessionwrap.errors import VarlinkError
@@ -31,14 +32,14 @@ _UCRED: Final = struct.Struct("iII")
 
 
 class Client:
-    """A connection: what it has sent so far, who it is, and whether it waits for an answer."""
+    """A connection: what it has sent so far, who it is, and whether it waits for its answer."""
 
     __slots__ = ("buffer", "socket", "uid", "waits")
 
-    def __init__(self, connection: socket.socket, uid: int) -> None:
+    def __init__(self, connection: _socket.socket, uid: int) -> None:
         self.socket = connection
         self.uid = uid
-        self.buffer = bytearray()
+        self.buffer = b""
         self.waits = False
 
 
@@ -77,7 +78,7 @@ class Clients:
 
     def __init__(
         self,
-        listener: socket.socket,
+        listener: _socket.socket,
         poller: Poller,
         answer: Callable[[Client, varlink.Call], None],
         lost: Callable[[], None],
@@ -88,64 +89,30 @@ class Clients:
         self._poller = poller
         self._answer = answer
         self._lost = lost
-        self._clients: dict[int, Client] = {}
-        self._of_user: dict[int, int] = {}
-        self._more: dict[Client, None] = {}
+        self._kept: dict[int, Client] = {}
+        self._kept_of_user: dict[int, int] = {}
         self._backlog = _backlog()
         self._without_pause = 0
         poller.watch(listener.fileno(), self._on_listener)
 
-    def serve_more(self) -> bool:
-        """Take the next call of those who have sent several; tells whether any are left."""
-        more, self._more = self._more, {}
-        for client in more:
-            if not client.waits:
-                self._serve(client)
-        return bool(self._more)
-
     def wait(self, client: Client) -> None:
-        """Do not listen to a client until it was sent an answer."""
+        """Do not listen to a client any more: the answer comes later."""
         client.waits = True
         self._poller.unwatch(client.socket.fileno())
 
     def send(self, client: Client, frame: bytes) -> None:
-        """Send an answer; who does not read it is not waited for."""
-        fd = client.socket.fileno()
-        if fd < 0:
+        """Send the answer and close; who does not read it is not waited for."""
+        if client.socket.fileno() < 0:
             return  # dropped
         try:
-            if client.socket.send(frame) != len(frame):
-                self._drop(client)
-                return
-        except OSError as error:
-            self._drop(client, gone=not isinstance(error, BlockingIOError))
-            return
-        if client.waits:
-            client.waits = False
-            self._poller.watch(fd, self._on_client)
-            self._look_for_more(client)
+            taken = client.socket.send(frame, _socket.MSG_DONTWAIT) == len(frame)
+        except BlockingIOError:
+            taken = False
+        except OSError:
+            taken = True  # by nobody: the other side is gone
+        self._close(client, is_lost=not taken)
 
     def _on_listener(self, _fd: int) -> None:
-        for connection in self._accepted():
-            _, uid, _ = _UCRED.unpack(
-                connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-            )
-            number = self._of_user.get(uid, 0)
-            if uid and number >= MAX_CONNECTIONS_OF_USER:
-                connection.close()
-                continue
-            if len(self._clients) >= MAX_CONNECTIONS:
-                self._make_room()
-            connection.setblocking(False)
-            client = Client(connection, uid)
-            fd = connection.fileno()
-            self._clients[fd] = client
-            self._of_user[uid] = number + 1
-            self._serve(client)  # mostly the call is there already
-            if fd in self._clients and not client.waits:
-                self._poller.watch(fd, self._on_client)
-
-    def _accepted(self) -> Iterator[socket.socket]:
         """Take waiting connections.
 
         Without a pause between them more may have come than can wait. Those were refused, and
@@ -153,7 +120,8 @@ class Clients:
         """
         for _ in range(MAX_ACCEPTS):
             try:
-                connection, _ = self._listener.accept()
+                # Not accept(): it makes enums of what we know, a third of the time this takes.
+                fd, _address = self._listener._accept()  # type: ignore[attr-defined]
             except BlockingIOError:
                 if self._without_pause > self._backlog:
                     self._lost()
@@ -164,59 +132,75 @@ class Clients:
             self._without_pause += 1
             if self._without_pause > self._backlog:
                 self._lost()
-            yield connection
+            self._take(_socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fd))
+
+    def _take(self, connection: _socket.socket) -> None:
+        _, uid, _ = _UCRED.unpack(
+            connection.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, _UCRED.size)
+        )
+        client = Client(connection, uid)
+        self._serve(client)  # mostly the call is there already, and is answered
+        fd = connection.fileno()
+        if fd >= 0:
+            self._keep(client, fd)
+
+    def _keep(self, client: Client, fd: int) -> None:
+        """Have a client that is not answered yet, as long as there is room."""
+        number = self._kept_of_user.get(client.uid, 0)
+        if client.uid and number >= MAX_CONNECTIONS_OF_USER:
+            self._close(client)
+            return
+        if len(self._kept) >= MAX_CONNECTIONS:
+            self._make_room()
+        self._kept[fd] = client
+        self._kept_of_user[client.uid] = number + 1
+        if not client.waits:
+            self._poller.watch(fd, self._on_client)
 
     def _make_room(self) -> None:
         """Drop who has been there longest, a login program last."""
-        clients = self._clients.values()
+        clients = self._kept.values()
         client = next((client for client in clients if client.uid), None)
-        client = client or next(iter(clients), None)
-        if client:
-            self._drop(client)
+        self._close(client or next(iter(clients)), is_lost=True)
 
-    def _drop(self, client: Client, *, gone: bool = False) -> None:
-        """Close a connection; ``gone``: it was closed by the other side."""
+    def _close(self, client: Client, *, is_lost: bool = False) -> None:
+        """Close a connection; ``is_lost``: the other side is there, and has no answer."""
         fd = client.socket.fileno()
-        self._poller.unwatch(fd)
+        if self._kept.pop(fd, None):
+            self._poller.unwatch(fd)
+            self._kept_of_user[client.uid] -= 1
+            if not self._kept_of_user[client.uid]:
+                del self._kept_of_user[client.uid]
         client.socket.close()
-        del self._clients[fd]
-        self._more.pop(client, None)
-        self._of_user[client.uid] -= 1
-        if not self._of_user[client.uid]:
-            del self._of_user[client.uid]
-        if client.uid == 0 and not gone:
+        if is_lost and client.uid == 0:
             self._lost()
 
     def _on_client(self, fd: int) -> None:
-        self._serve(self._clients[fd])
+        self._serve(self._kept[fd])
 
     def _serve(self, client: Client) -> None:
-        """Take one call, and read only where there is none yet."""
+        """Read, and have the call answered when it is whole."""
         try:
-            call = varlink.take_call(client.buffer)
-            if call is None:
-                data = client.socket.recv(varlink.MAX_CALL)
-                if not data:
-                    self._drop(client, gone=True)
-                    return
-                client.buffer += data
-                call = varlink.take_call(client.buffer)
+            data = client.socket.recv(varlink.MAX_CALL, _socket.MSG_DONTWAIT)
         except BlockingIOError:
             return
         except OSError:
-            self._drop(client, gone=True)
+            data = b""
+        if not data:
+            self._close(client)
             return
+        client.buffer += data
+        try:
+            call = varlink.parse_call(client.buffer)
         except VarlinkError:
-            self._drop(client)
+            self._close(client, is_lost=True)
             return
-        if call is not None:
-            self._look_for_more(client)
-            if not call.oneway:
-                self._answer(client, call)
-
-    def _look_for_more(self, client: Client) -> None:
-        if client.buffer:
-            self._more[client] = None
+        if call is None:
+            return
+        if call.oneway:
+            self._close(client)
+        else:
+            self._answer(client, call)
 
 
 def _backlog() -> int:

@@ -11,10 +11,12 @@ import time
 from typing import Final
 
 from sessionwrap.local_accounts import Account, parse_group, parse_passwd, parse_sources
+from sessionwrap.overlay.stamps import Stamps, stamps
 
 PASSWD: Final = "/etc/passwd"  # noqa: S105 # a path
 GROUP: Final = "/etc/group"
 NSSWITCH: Final = "/etc/nsswitch.conf"
+FILES: Final = (PASSWD, GROUP, NSSWITCH)
 USERDB: Final = (
     "/etc/userdb",
     "/run/userdb",
@@ -40,8 +42,6 @@ OUR_SERVICES: Final = frozenset(
 LOOK_AGAIN_SECONDS: Final = 5.0
 MAX_FILE: Final = 64 << 20
 
-Stamp = tuple[int, int, int]
-
 
 class LocalAccounts:
     """What the files say now, after ``refresh``.
@@ -56,16 +56,17 @@ class LocalAccounts:
         self.alone = False
         self._groups: dict[str, list[str]] = {}
         self._group_names: dict[int, str] = {}
-        self._stamps: tuple[Stamp, ...] = ()
+        self._stamps: Stamps = []
         self._look_again = 0.0
 
     def refresh(self) -> bool:
         """Read what has changed; tells whether anything has."""
-        stamps = (stamp(PASSWD), stamp(GROUP), stamp(NSSWITCH))
+        found = stamps(FILES)
         now = time.monotonic()
-        changed = stamps != self._stamps
+        changed = found != self._stamps
         if changed:
-            self._read(stamps)
+            self._stamps = found
+            self._read()
         if changed or now >= self._look_again:
             self._look_again = now + LOOK_AGAIN_SECONDS
             alone = OWN_SOURCES.issuperset(self._group_sources) and not has_userdb()
@@ -73,7 +74,7 @@ class LocalAccounts:
             self.alone = alone
         return changed
 
-    def _read(self, stamps: tuple[Stamp, ...]) -> None:
+    def _read(self) -> None:
         nsswitch = _text(NSSWITCH)
         sources = [name for name in parse_sources(nsswitch, "passwd") if name != "systemd"]
         self._group_sources = (
@@ -89,24 +90,11 @@ class LocalAccounts:
             name = self._group_names.setdefault(group.gid, group.name)
             for member in group.members:
                 self._groups.setdefault(member, []).append(name)
-        self._stamps = stamps
 
     def groups_of(self, account: Account) -> tuple[str, ...]:
         """Give what ``accounts.groups_of`` does, as far as the files say."""
         primary = self._group_names.get(account.gid, "")
         return (primary, *self._groups.get(account.user, ()))
-
-
-def stamp(path: str) -> Stamp:
-    """Give what changes with a file: (changed in ns, inode, size); zeros where there is none.
-
-    Not when it was modified: `cp -p` and rsync set that to what they like.
-    """
-    try:
-        found = os.stat(path)
-    except OSError:
-        return 0, 0, 0
-    return found.st_ctime_ns, found.st_ino, found.st_size
 
 
 def has_userdb() -> bool:

@@ -8,26 +8,26 @@ import sys
 
 from sessionwrap import config_files, paths, scope
 from sessionwrap.errors import ConfigError
-from sessionwrap.overlay.local import Stamp, stamp
+from sessionwrap.overlay.stamps import Stamps, stamps
 
 
 class CurrentRules:
-    """The rules after ``refresh``; ``rules`` are None while they have a mistake."""
+    """The rules after ``refresh``; ``rules`` are None while they have a mistake. ``paths`` are the
+    directories and files that they are read from.
+    """
 
     def __init__(self, directory: str = paths.CONFIG_DIR) -> None:
         self.rules: scope.Rules | None = None
         self._directory = directory
-        self._directories = (directory, f"{directory}/conf.d")
-        self._files: list[str] = []
-        self._of_directories: tuple[Stamp, ...] = ()
-        self._stamps: tuple[Stamp, ...] = ()
+        self._directories = [directory, f"{directory}/conf.d"]
+        self.paths = self._directories
+        self._stamps: Stamps = []
 
     def refresh(self) -> bool:
         """Read what has changed; tells whether anything has."""
-        stamps = self._look()
-        if stamps == self._stamps:
+        if stamps(self.paths) == self._stamps:
             return False
-        self._stamps = stamps
+        self._stamp()
         try:
             self.rules = scope.parse(config_files.read_scope_files(self._directory))
         except ConfigError as error:
@@ -35,13 +35,12 @@ class CurrentRules:
             print(f"{error}. Everybody gets the login shell", file=sys.stderr, flush=True)
         return True
 
-    def _look(self) -> tuple[Stamp, ...]:
-        """Give what changes whenever a file does; directories are listed when they change."""
-        of_directories = tuple([stamp(path) for path in self._directories])
-        if of_directories != self._of_directories:
-            self._of_directories = of_directories
-            top, dropins = self._directories
-            self._files = [f"{top}/sessionwrap.conf"]
-            with contextlib.suppress(OSError):
-                self._files += [f"{dropins}/{name}" for name in sorted(os.listdir(dropins))]
-        return (*of_directories, *[stamp(path) for path in self._files])
+    def _stamp(self) -> None:
+        """Note how all is before it is read: what changes meanwhile is read the next time."""
+        of_directories = stamps(self._directories)
+        top, dropins = self._directories
+        files = [f"{top}/sessionwrap.conf"]
+        with contextlib.suppress(OSError):
+            files += [f"{dropins}/{name}" for name in sorted(os.listdir(dropins))]
+        self.paths = [*self._directories, *files]
+        self._stamps = of_directories + stamps(files)

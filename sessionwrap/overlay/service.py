@@ -24,9 +24,10 @@ from sessionwrap.local_accounts import Account
 from sessionwrap.overlay import records, varlink
 from sessionwrap.overlay.clients import Client, Clients, Poller
 from sessionwrap.overlay.directory import Directory, Key
-from sessionwrap.overlay.local import MAX_FILE, LocalAccounts
+from sessionwrap.overlay.local import FILES, MAX_FILE, LocalAccounts
 from sessionwrap.overlay.memory import Memory
 from sessionwrap.overlay.rules import CurrentRules
+from sessionwrap.overlay.watch import Watch
 
 KEEP_SECONDS: Final = 5.0
 """How long an answer of the directory is good, "no such user" too."""
@@ -35,6 +36,8 @@ PATIENCE_SECONDS: Final = 1.0
 LIMIT_SECONDS: Final = 4.0
 """How long a user of the directory waits for it, here."""
 MAX_ANSWERS: Final = 10_000
+MAX_PREPARED: Final = 1000
+"""With more local users each is answered when first asked for, or a change would take long."""
 MAX_QUESTIONS_OF_USERS: Final = 24
 """Questions to the directory at once that are not root's: login programs always have some left."""
 MAX_QUESTIONS_OF_USER: Final = 8
@@ -74,23 +77,23 @@ class Service:
         self._answers: dict[Key, Answer] = {}
         self._memory = Memory()
         self._changes = 0
+        self._watch = Watch()
 
     def run(self, beat: Callable[[], object]) -> NoReturn:
         """Serve until the process ends; ``beat`` is called each second."""
-        self._refresh()
+        self._take_in()
         gc.freeze()
         next_beat = 0.0
-        more = False
         while True:
             now = time.monotonic()
             if now >= next_beat:
                 beat()
                 next_beat = now + BEAT_SECONDS
+                self._take_in()
                 for key in self._directory.end_hanging():
                     self._settle(key, None)
             first = self._expire(now, next_beat)
-            self._poller.turn(0 if more else max(0.0, first - now) + 0.001)
-            more = self._clients.serve_more()
+            self._poller.turn(max(0.0, first - now) + 0.001)
 
     def _on_process(self, fd: int) -> None:
         self._poller.watch(fd, self._on_found)
@@ -99,12 +102,27 @@ class Service:
         self._memory.forget()
 
     def _refresh(self) -> None:
+        """Take in what has changed, if anything has: a look-up waits for this."""
+        if self._watch.may_have_changed():
+            self._take_in()
+
+    def _take_in(self) -> None:
         """Take in what has changed of the rules and of the local accounts."""
+        self._watch.add([*FILES, *self._rules.paths])  # first: what changes from here on is seen
         changed = self._local.refresh()
         changed = self._rules.refresh() or changed
         if changed:
             self._answers.clear()
             self._changes += 1
+            if self._local.alone and len(self._local.by_name) <= MAX_PREPARED:
+                self._prepare()
+
+    def _prepare(self) -> None:
+        """Have the answers of all local users ready: the first question takes no longer then."""
+        for user, account in self._local.by_name.items():
+            self._keep(user, account, self._local.groups_of(account), math.inf)
+        for uid, account in self._local.by_uid.items():
+            self._answers[uid] = self._answers[account.user]
 
     def _answer(self, client: Client, call: varlink.Call) -> None:
         if call.method == varlink.GET_USER:

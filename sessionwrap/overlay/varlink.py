@@ -28,6 +28,7 @@ MAX_CALL: Final = 16384
 MAX_NAME: Final = 256
 """Characters of a user's name (LOGIN_NAME_MAX of limits.h)."""
 MAX_UID: Final = 2**32 - 2
+_decode: Final = json.JSONDecoder().decode  # what json.loads does after it has looked around
 
 
 class Call(NamedTuple):
@@ -38,22 +39,18 @@ class Call(NamedTuple):
     oneway: bool
 
 
-def take_call(buffer: bytearray) -> Call | None:
-    """Take the first call off ``buffer``; None where it is not whole yet.
+def parse_call(data: bytes) -> Call | None:
+    """Give the first call in ``data``; None where it is not whole yet.
 
     VarlinkError where it is none, or longer than MAX_CALL.
     """
-    end = buffer.find(0)
+    end = data.find(0)
+    if end > MAX_CALL or (end < 0 and len(data) > MAX_CALL):
+        raise VarlinkError(f"a call of more than {MAX_CALL} bytes")
     if end < 0:
-        if len(buffer) > MAX_CALL:
-            raise VarlinkError(f"a call of more than {MAX_CALL} bytes")
         return None
-    if end > MAX_CALL:
-        raise VarlinkError(f"a call of {end} bytes, expected at most {MAX_CALL}")
-    raw = bytes(buffer[:end])
-    del buffer[: end + 1]
     try:
-        call = json.loads(raw)
+        call = _decode(data[:end].decode())
     except (ValueError, RecursionError) as error:
         raise VarlinkError("a call that is not JSON") from error
     method = call.get("method") if isinstance(call, dict) else None

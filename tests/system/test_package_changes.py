@@ -360,18 +360,36 @@ def test_an_image_that_the_package_was_taken_from_is_as_before(image: Image, pac
             assert gets_in(host, user)
 
 
-def test_root_gets_in_and_others_read_a_sentence_while_modules_are_missing(
-    installed: Host,
+BROKEN = {
+    "a module of ours is missing": ("/usr/lib/python3/dist-packages/sessionwrap/tickets.py", 1),
+    "Python's own modules are missing": ("/usr/lib/{}/encodings", 1),
+    "Python is missing": ("/usr/bin/{}", 127),
+}
+
+
+@pytest.mark.parametrize(("path", "status"), BROKEN.values(), ids=list(BROKEN))
+def test_where_the_hook_cannot_run_root_gets_in_and_others_read_a_sentence(
+    installed: Host, path: str, status: int
 ) -> None:
-    module = "/usr/lib/python3/dist-packages/sessionwrap/tickets.py"
+    python = installed.run(["readlink", "/usr/bin/python3"]).stdout.strip()
+    path = path.format(python)
     compiled = "/usr/lib/python3/dist-packages/sessionwrap/__pycache__/tickets.*"
-    installed.run(["sh", "-ec", f"mv {module} /root; rm -f {compiled}"])
+    installed.run(["sh", "-ec", f"mv {path} /root/away; rm -f {compiled}"])
     for user in ("alice", "bob"):
         done = ssh(installed, user, "-tt", "echo got in")
         assert done.returncode != 0
-        assert b"sessionwrap: no login for now, an upgrade is going on." in done.stdout
+        assert (
+            b"sessionwrap: no login for now, an upgrade is going on or has failed." in done.stdout
+        )
         assert b"Traceback" not in done.stdout + done.stderr
     assert gets_in(installed, "root")
-    installed.run(["mv", "/root/tickets.py", module])
+    entries = installed.wait_for_entries(f"MESSAGE_ID={message_ids.ALERT_NOT_RECORDED}", count=3)
+    what = f"the hook did not run (status {status} of Python)"
+    assert [(entry["PRIORITY"], entry["MESSAGE"]) for entry in entries] == [
+        ("2", f"A login of alice by sshd was refused: {what}"),
+        ("2", f"A login of bob by sshd was refused: {what}"),
+        ("2", f"A login of root by sshd passes, as root: {what}"),
+    ]
+    installed.run(["mv", "/root/away", path])
     assert gets_in(installed, "alice")
     assert gets_in(installed, "bob")
