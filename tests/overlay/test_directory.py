@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sessionwrap.overlay import directory, varlink
+from sessionwrap.overlay import directory
 from sessionwrap.overlay.directory import MAX_PROCESSES, Directory, Found, Key
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,8 +52,7 @@ class Pool:
 
 
 @pytest.fixture
-def pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pool]:
-    monkeypatch.setenv("SYSTEMD_BYPASS_USERDB", varlink.SERVICE)
+def pool() -> Iterator[Pool]:
     pool = Pool()
     yield pool
     pool.close()
@@ -121,7 +120,6 @@ _WITHOUT_PROCESSES = f"""
 import os, resource, sys
 sys.path[:0] = [{str(ROOT)!r}]
 from sessionwrap.overlay.directory import Directory
-os.environ["SYSTEMD_BYPASS_USERDB"] = {varlink.SERVICE!r}
 asked = Directory(lambda fd: None, lambda fd: None)
 before = os.listdir("/proc/self/fd")
 os.setresuid(65534, 65534, 65534)
