@@ -151,7 +151,7 @@ def decide(rules: Rules, subject: Subject) -> Decision:
     matched = matching_groups(rules, subject)
     if matched:
         return _decision(rules, some, groups, matched[0])
-    if rules.names(groups) and (subject.groups is None or "" in subject.groups):
+    if rules.names(groups) and _has_unknown_groups(subject):
         return _decision(rules, True, groups, "(the directory does not say)")
     return _decision(rules, not some, "scope", rules.scope)
 
@@ -189,12 +189,16 @@ def policy_for(rules: Rules, subject: Subject) -> str:
     """
     if subject.uid == 0 or _names_subject(rules, BREAK_GLASS, subject):
         return BREAK_GLASS
-    if subject.groups is None and rules.names("strict_groups"):
+    if rules.names("strict_groups") and _has_unknown_groups(subject):
         return STRICT
     for policy in POLICIES:
         if _names_subject(rules, policy, subject):
             return policy
     return rules.policy
+
+
+def _has_unknown_groups(subject: Subject) -> bool:
+    return subject.groups is None or "" in subject.groups
 
 
 def _names_subject(rules: Rules, policy: str, subject: Subject) -> bool:

@@ -280,6 +280,8 @@ POLICY = (
         ("bob", 1000, ["fire"], scope.BREAK_GLASS),
         ("root", 0, ["dba"], scope.BREAK_GLASS),
         ("alice", 1000, None, scope.STRICT),  # perhaps in dba
+        ("eve", 1000, ["ops", ""], scope.STRICT),  # perhaps in dba, too
+        ("bob", 1000, ["fire", ""], scope.BREAK_GLASS),
         ("rescue", 1000, None, scope.BREAK_GLASS),
         ("root", 0, None, scope.BREAK_GLASS),
     ],

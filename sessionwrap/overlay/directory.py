@@ -1,8 +1,7 @@
 """What NSS says of an account below the overlay, asked in processes of their own.
 
 A directory may be slow, or hang: then the process that asked it hangs, and nobody else. What a
-lookup costs is paid by who asks for that user. Each process has SYSTEMD_BYPASS_USERDB in its
-environment, so that no question comes back to us.
+lookup costs is paid by who asks for that user. No question comes back to us.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from typing import Final, NamedTuple, NoReturn
 
 from sessionwrap import accounts
 from sessionwrap.local_accounts import Account
-from sessionwrap.overlay import varlink
+from sessionwrap.overlay import local
 
 MAX_PROCESSES: Final = 32
 MAX_ANSWER: Final = 1 << 20
@@ -58,11 +57,14 @@ class Directory:
         self._busy: dict[int, Lookup] = {}
 
     def ask(self, key: Key) -> bool:
-        """Have a process look ``key`` up; False where all are busy."""
+        """Have a process look ``key`` up; False where all are busy, or none can be started."""
         idle = [fd for fd in self._sockets if fd not in self._busy]
         if not idle and len(self._sockets) >= MAX_PROCESSES:
             return False
-        fd = idle[0] if idle else self._start()
+        try:
+            fd = idle[0] if idle else self._start()
+        except OSError:
+            return False  # the machine has no processes left; the next question tries again
         try:
             self._sockets[fd].send(json.dumps(key).encode())
         except OSError:
@@ -106,10 +108,14 @@ class Directory:
 
     def _start(self) -> int:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        pid = os.fork()
-        if pid == 0:
-            _answer_questions(theirs)
-        theirs.close()
+        with theirs:
+            try:
+                pid = os.fork()
+            except OSError:
+                ours.close()
+                raise
+            if pid == 0:
+                _answer_questions(theirs)
         ours.setblocking(False)
         fd = ours.fileno()
         self._sockets[fd], self._pids[fd] = ours, pid
@@ -141,12 +147,21 @@ def _answer_questions(sock: socket.socket) -> NoReturn:
 
 
 def look_up(key: Key) -> Found:
-    """Ask NSS, in this process; an error of a source counts as "not there", as for getpwnam(3)."""
-    assert varlink.SERVICE in os.environ["SYSTEMD_BYPASS_USERDB"]
+    """Ask NSS, in this process, whose environment it changes; an error of a source counts as "not
+    there", as for getpwnam(3).
+
+    So does a user of systemd's user database, who may be in groups all the same: systemd's module
+    asks all its services at once and takes the first answer. Ours would come first at one time and
+    not at another, and the hook could not tell.
+    """
+    os.environ["SYSTEMD_BYPASS_USERDB"] = "1"
     try:
         entry = pwd.getpwnam(key) if isinstance(key, str) else pwd.getpwuid(key)
     except (KeyError, ValueError, OSError):
         return Found(None, ())
+    if any(os.path.lexists(f"{directory}/{entry.pw_name}.user") for directory in local.USERDB):
+        return Found(None, ())
+    accounts.bypass_overlay()
     account = Account(
         entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_gecos, entry.pw_dir, entry.pw_shell
     )

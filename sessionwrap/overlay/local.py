@@ -17,7 +17,14 @@ PASSWD: Final = "/etc/passwd"  # noqa: S105 # a path
 GROUP: Final = "/etc/group"
 NSSWITCH: Final = "/etc/nsswitch.conf"
 FILES: Final = (PASSWD, GROUP, NSSWITCH)
-USERDB: Final = ("/etc/userdb", "/run/userdb", "/run/host/userdb", "/usr/lib/userdb")
+USERDB: Final = (
+    "/etc/userdb",
+    "/run/userdb",
+    "/run/host/userdb",
+    "/usr/local/lib/userdb",
+    "/usr/lib/userdb",
+)
+"""Where systemd's NSS module looks for records (its userdb-dropin.h)."""
 USERDB_SERVICES: Final = "/run/systemd/userdb"
 OWN_SOURCES: Final = frozenset({"files", "systemd", "myhostname"})
 """Sources of groups that are no directory, `systemd` as long as nobody has filled it."""
@@ -70,21 +77,24 @@ class LocalAccounts:
     def _read(self) -> None:
         nsswitch = _text(NSSWITCH)
         sources = [name for name in parse_sources(nsswitch, "passwd") if name != "systemd"]
-        self._group_sources = parse_sources(nsswitch, "group")
+        self._group_sources = (
+            *parse_sources(nsswitch, "group"),
+            *parse_sources(nsswitch, "initgroups"),  # for the groups of a user it comes first
+        )
         self.by_name = parse_passwd(_text(PASSWD)) if sources[:1] == ["files"] else {}
         self.by_uid = {}
         for account in self.by_name.values():
             self.by_uid.setdefault(account.uid, account)
         self._groups, self._group_names = {}, {}
         for group in parse_group(_text(GROUP)):
-            self._group_names.setdefault(group.gid, group.name)
+            name = self._group_names.setdefault(group.gid, group.name)
             for member in group.members:
-                self._groups.setdefault(member, []).append(group.name)
+                self._groups.setdefault(member, []).append(name)
 
     def groups_of(self, account: Account) -> tuple[str, ...]:
-        """Give the names of the groups that the files say an account is in."""
-        primary = self._group_names.get(account.gid)
-        return (*([primary] if primary else []), *self._groups.get(account.user, ()))
+        """Give what ``accounts.groups_of`` does, as far as the files say."""
+        primary = self._group_names.get(account.gid, "")
+        return (primary, *self._groups.get(account.user, ()))
 
 
 def has_userdb() -> bool:

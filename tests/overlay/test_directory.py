@@ -6,13 +6,17 @@ import os
 import pwd
 import select
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from sessionwrap.overlay import directory, varlink
+from sessionwrap.overlay import directory
 from sessionwrap.overlay.directory import MAX_PROCESSES, Directory, Found, Key
 
+ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 10
 
 
@@ -48,8 +52,7 @@ class Pool:
 
 
 @pytest.fixture
-def pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pool]:
-    monkeypatch.setenv("SYSTEMD_BYPASS_USERDB", varlink.SERVICE)
+def pool() -> Iterator[Pool]:
     pool = Pool()
     yield pool
     pool.close()
@@ -110,6 +113,27 @@ def test_a_process_that_hangs_is_ended_and_its_question_given_back(
     assert pool.directory.oldest is None
     assert pool.processes() == []
     assert pool.fds == []
+
+
+# As an ordinary user, who may have no process more.
+_WITHOUT_PROCESSES = f"""
+import os, resource, sys
+sys.path[:0] = [{str(ROOT)!r}]
+from sessionwrap.overlay.directory import Directory
+asked = Directory(lambda fd: None, lambda fd: None)
+before = os.listdir("/proc/self/fd")
+os.setresuid(65534, 65534, 65534)
+resource.setrlimit(resource.RLIMIT_NPROC, (0, 100))
+print(asked.ask("daemon"), os.listdir("/proc/self/fd") == before)
+resource.setrlimit(resource.RLIMIT_NPROC, (100, 100))
+print(asked.ask("daemon"))
+"""
+
+
+def test_where_no_process_can_be_started_the_question_is_not_taken_and_the_next_one_is() -> None:
+    argv = [sys.executable, "-c", _WITHOUT_PROCESSES]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("False True\nTrue\n", "")
 
 
 def test_nothing_of_the_service_is_open_in_such_a_process(pool: Pool) -> None:

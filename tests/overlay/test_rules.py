@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,21 @@ def test_every_change_of_a_file_is_seen_at_once(tmp_path: Path) -> None:
     assert rules.refresh()
     assert users(rules) == {"alice"}
     assert not rules.refresh()
+
+
+def test_a_change_is_seen_that_leaves_size_and_time_of_modification_as_they_were(
+    tmp_path: Path,
+) -> None:
+    """As `cp -p` and rsync do with files of one time of modification, which images have."""
+    file = tmp_path / "sessionwrap.conf"
+    file.write_text(SOME)
+    rules = CurrentRules(str(tmp_path))
+    rules.refresh()
+    before = file.stat()
+    file.write_text(SOME.replace("alice", "carol"))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert rules.refresh()
+    assert users(rules) == {"carol"}
 
 
 def test_a_mistake_is_said_and_leaves_no_rules(

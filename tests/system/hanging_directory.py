@@ -1,13 +1,15 @@
 #!/usr/bin/python3
 """Runs in the host: a service of systemd's user database that is late with the groups of users.
 
-hanging_directory.py SECONDS: it says at once that it has no users and no groups, and after so
-many seconds that it knows no memberships.
+hanging_directory.py SECONDS [NAME...]: it says at once that it has no users and no groups, and
+after so many seconds that it knows no memberships. Programs whose names begin with NAME never get
+an answer to that.
 """
 
 import json
 import os
 import socket
+import struct
 import sys
 import threading
 import time
@@ -17,7 +19,15 @@ PATH = f"/run/systemd/userdb/{NAME}"
 NO_RECORD = b'{"error": "io.systemd.UserDatabase.NoRecordFound", "parameters": {}}\0'
 
 
-def serve(connection: socket.socket, seconds: float) -> None:
+def program(connection: socket.socket) -> str:
+    """Give the name of the program at the other end."""
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    pid, _, _ = struct.unpack("iII", credentials)
+    with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
+        return file.read()
+
+
+def serve(connection: socket.socket, seconds: float, unanswered: tuple[str, ...]) -> None:
     data = b""
     with connection:
         while part := connection.recv(4096):
@@ -25,6 +35,8 @@ def serve(connection: socket.socket, seconds: float) -> None:
             while b"\0" in data:
                 call, _, data = data.partition(b"\0")
                 if json.loads(call)["method"].endswith(".GetMemberships"):
+                    if program(connection).startswith(unanswered):
+                        continue
                     time.sleep(seconds)
                 try:
                     connection.sendall(NO_RECORD)
@@ -38,9 +50,10 @@ def main() -> None:
     os.chmod(PATH + ".new", 0o666)  # noqa: S103 # as systemd's own sockets are
     listener.listen(100)
     os.rename(PATH + ".new", PATH)
+    how = (float(sys.argv[1]), tuple(sys.argv[2:]))
     while True:
         connection, _ = listener.accept()
-        threading.Thread(target=serve, args=(connection, float(sys.argv[1])), daemon=True).start()
+        threading.Thread(target=serve, args=(connection, *how), daemon=True).start()
 
 
 if __name__ == "__main__":

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import json
 import time
+from pathlib import Path
 
 import host as hosts
 import pexpect
@@ -117,6 +119,37 @@ def test_a_shell_that_only_has_the_name_of_no_login_is_a_shell(host: Host) -> No
     host.run(["usermod", "--shell", "/usr/sbin/nologin", "alice"])
     assert shell(host, "alice") == "/usr/sbin/nologin"
     assert not gets_in(host, "alice")
+    assert alerts(host) == []
+
+
+@pytest.mark.parametrize("how", ["a file", "a service"])
+def test_users_of_systemds_own_user_database_are_refused_and_not_let_in_by_chance(
+    host: Host, how: str
+) -> None:
+    """systemd's module takes the answer that comes first: ours, or the one with their own shell."""
+    user = {"userName": "dan", "uid": 20002, "gid": 100, "shell": "/bin/bash"}
+    user |= {"homeDirectory": "/", "disposition": "regular"}
+    if how == "a file":
+        host.write("/etc/userdb/dan.user", json.dumps(user))
+        host.run(["ln", "-s", "dan.user", "/etc/userdb/20002.user"])
+    else:
+        host.copy_in(Path(__file__).with_name("user_service.py"), "/usr/local/bin/users")
+        unit = ["--unit=users", "--property=Type=notify", "--property=NotifyAccess=all"]
+        host.run(["systemd-run", *unit, "python3", "/usr/local/bin/users", json.dumps(user)])
+    rules(host, "scope = some", "users = dan")
+    assert {shell(host, "dan") for _ in range(20)} == {"/bin/bash"}
+    for _ in range(3):
+        assert not gets_in(host, "dan")
+    assert "A login of dan by sshd was refused" in alerts(host)[0]
+    assert recordings(host) == []
+
+
+def test_who_is_in_a_group_without_a_name_is_recorded_and_not_refused(host: Host) -> None:
+    host.run(["sed", "-i", r"s/^\(bob:x:[0-9]*\):[0-9]*:/\1:54321:/", "/etc/passwd"])
+    assert shell(host, "bob") == OURS
+    assert gets_in(host, "bob")
+    (recording,) = ways.settled(host, 1)
+    assert recording["user"] == "bob"
     assert alerts(host) == []
 
 

@@ -7,6 +7,7 @@ wheel and must be recorded. bob is out of scope.
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -331,12 +332,15 @@ def test_a_service_left_out_is_not_decided_on_by_the_hook_and_its_login_shell_as
 DIRECTORY = "/run/systemd/userdb/io.test.Directory"
 
 
-def late_groups(host: Host, seconds: int) -> None:
-    """Add a directory to the host that is so late with every question for a user's groups."""
+def late_groups(host: Host, seconds: int, *unanswered: str) -> None:
+    """Add a directory to the host that is so late with every question for a user's groups, and
+    never answers some programs (hanging_directory.py).
+    """
     host.copy_in(Path(__file__).with_name("hanging_directory.py"), "/usr/local/bin/directory")
     host.run(["sed", "-i", "s/^group:.*/group: files systemd/", "/etc/nsswitch.conf"])
     unit = ["--unit=directory", "--property=Type=exec"]
-    host.run(["systemd-run", *unit, "python3", "/usr/local/bin/directory", str(seconds)])
+    words = ["python3", "/usr/local/bin/directory", str(seconds), *unanswered]
+    host.run(["systemd-run", *unit, *words])
     host.wait_until(lambda: host.run(["test", "-S", DIRECTORY], check=False).returncode == 0)
 
 
@@ -385,3 +389,74 @@ def test_while_the_groups_hang_nobody_waits_for_ever_and_nobody_in_doubt_is_unre
     assert alerted(host, "alice") == alerted(host, "bob") == []
     # What the overlay was told is good for five seconds.
     host.wait_until(lambda: what_became(host, attempt(host, "bob")) == UNRECORDED, timeout=20)
+
+
+NEVER_ANSWERED = ("python3", "sessionwrap")
+"""All that is ours. sshd is answered: without us it waits 45 s for each of its seven questions."""
+
+
+class InDoubt(NamedTuple):
+    """Where the accounts are, by which rules they are in doubt, and what becomes of whom, within
+    how many seconds.
+    """
+
+    passwd: str
+    rules: str
+    became: dict[str, str]
+    afterwards: dict[str, str]
+    seconds: float
+
+
+NEVER = {
+    "local users": InDoubt(
+        "systemd files",
+        "scope = some\ngroups = wheel",
+        {"alice": RECORDED, "carol": RECORDED, "dave": RECORDED, "bob": RECORDED},
+        {"alice": RECORDED, "carol": RECORDED, "dave": RECORDED, "bob": UNRECORDED},
+        20,  # the hook waits 12
+    ),
+    # To the overlay all sources but `files` are directories: it cannot answer for their users.
+    "users of a directory": InDoubt(
+        "systemd compat",
+        "scope = all\nexclude_users = bob\nexclude_groups = robots",
+        {"alice": REFUSED, "carol": UNRECORDED, "dave": UNRECORDED, "bob": UNRECORDED},
+        {"alice": RECORDED, "carol": RECORDED, "dave": RECORDED, "bob": UNRECORDED},
+        60,  # and whoever looks them up waits for the overlay, 4 of each 10
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NEVER)
+def test_while_the_groups_never_come_who_is_in_doubt_is_recorded_or_the_policy_holds(
+    policies: Host, name: str
+) -> None:
+    host, case = policies, NEVER[name]
+    host.run(["sed", "-i", f"s/^passwd:.*/passwd: {case.passwd}/", "/etc/nsswitch.conf"])
+    host.write("/etc/sessionwrap/conf.d/tests.conf", f"[session_recording]\n{case.rules}\n")
+    host.run(["sed", "-i", "/pam_systemd.so/d", PAM])  # logind would ask for all of them in turn
+    late_groups(host, 0, *NEVER_ANSWERED)
+
+    def timed(user: str) -> tuple[Attempt, float]:
+        began = time.monotonic()
+        return attempt(host, user), time.monotonic() - began
+
+    users = (*case.became, "root")
+    with ThreadPoolExecutor() as pool:
+        tried = dict(zip(users, pool.map(timed, users), strict=True))
+    mend_groups(host)
+    became = {user: what_became(host, each) for user, (each, _) in tried.items()}
+    assert became == {**case.became, "root": UNRECORDED}
+    assert max(seconds for _, seconds in tried.values()) < case.seconds
+    assert tried["root"][1] < 10
+    if case.became["alice"] == REFUSED:
+        assert "must be recorded" in tried["alice"][0].output
+        for user in ("carol", "dave"):
+            (text, *_) = alerted(host, user)
+            assert f"A login of {user} by sshd goes on unrecorded, as the failure" in text
+    else:
+        assert [alerted(host, user) for user in ("alice", "carol", "dave")] == [[], [], []]
+    assert alerted(host, "bob") == []
+    # What the overlay was told is good for five seconds, and what is late for ten.
+    host.wait_until(lambda: what_became(host, attempt(host, "alice")) == RECORDED, timeout=20)
+    after = {user: what_became(host, attempt(host, user)) for user in users}
+    assert after == {**case.afterwards, "root": UNRECORDED}
