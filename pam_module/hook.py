@@ -115,12 +115,14 @@ def open_session(items: Items) -> None:
     if items.user == "root" and not becomes_root:
         os.environ[accounts.NO_SYNTHETIC] = "1"
     try:
-        account = accounts.look_up(items.user, GROUP_SECONDS)
+        account = accounts.look_up(items.user, GROUP_SECONDS if rules.may_want_groups() else 0)
     except OSError as error:
         _pass_unknown(items, *rules.decide_unknown(items.user), str(error))
         return
     if account is None:
-        raise LoginRefused(f"there is no user {items.user!r}")
+        # PAM services may know users that NSS does not.
+        _pass_unknown(items, *rules.decide_unknown(items.user), f"there is no user {items.user!r}")
+        return
     decision, policy = rules.decide(account, items.service)
     if becomes_root and decision.record and _is_within_recording(items.application):
         decision = scope.Decision(False, "root in a terminal that is being recorded", "", 0)
@@ -134,7 +136,7 @@ def open_session(items: Items) -> None:
     if not decision.record:
         outcome = login_entry.OUT_OF_SCOPE
     else:
-        problem = problem or why_not(account, ticket)
+        problem = problem or why_not(items, account, ticket)
         outcome = _outcome(ticket, problem)
     _log(login_entry.fields(ticket, outcome, problem), problem)
     if outcome == login_entry.REFUSED:
@@ -185,26 +187,40 @@ def make_ticket(
     )
 
 
-def why_not(account: accounts.Account, ticket: tickets.Ticket) -> str:
+def why_not(items: Items, account: accounts.Account, ticket: tickets.Ticket) -> str:
     """Say why this login would not be recorded; "" where all is well."""
     if shells.is_no_login(account.shell):
         return ""  # nobody gets a shell here
-    return _launch_problem(account, ticket) or _recorder_problem(handshake.login(ticket.name))
+    return _launch_problem(items, account, ticket) or _recorder_problem(
+        handshake.login(ticket.name)
+    )
 
 
-def _launch_problem(account: accounts.Account, ticket: tickets.Ticket) -> str:
+def _launch_problem(items: Items, account: accounts.Account, ticket: tickets.Ticket) -> str:
     """Say why the login program would not start our login shell."""
     if not shells.is_login_shell(account.shell):
         return (
             f"the login shell of {account.name} is {account.shell or 'not set'}, not "
             f"{paths.LOGIN_SHELL} (`sessionwrap doctor {account.name}` finds out why)"
         )
+    if accounts.has_cache():
+        return (
+            "nscd caches users, and may have told the login program another shell "
+            "(`enable-cache passwd no` in /etc/nscd.conf)"
+        )
     if shells.is_login_shell(account.base_shell):
         return ""  # no overlay comes into it
+    return _overlay_problem(items, account, ticket)
+
+
+def _overlay_problem(items: Items, account: accounts.Account, ticket: tickets.Ticket) -> str:
+    """Say why the login program may have been told another shell than ours."""
     if _is_diverted(ticket.pid):
         return "the caller's environment passes the user database over (SYSTEMD_BYPASS_USERDB)"
     try:
-        if overlay_question.is_sure(account.name, ticket.start):
+        # A directory may know the user by more names than one: any was asked for, perhaps.
+        names = {account.name, items.user}
+        if all(overlay_question.is_sure(name, ticket.start) for name in names):
             return ""
     except OSError as error:
         return f"the user database does not answer: {error}"

@@ -28,6 +28,10 @@ class Rules:
         """Tell whether nothing is decided on the logins of a PAM service."""
         return self.rules is not None and service in self.rules.names("exclude_services")
 
+    def may_want_groups(self) -> bool:
+        """Tell whether anything depends on the groups of a user, which can be slow to get."""
+        return self.rules is not None and self.rules.scope != "none"
+
     def decide(self, account: Account, service: str = "") -> tuple[scope.Decision, str]:
         """Give the decision on a login, and the failure policy for it."""
         subject = scope.Subject(account.name, account.uid, account.groups, service)

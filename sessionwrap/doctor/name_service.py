@@ -5,10 +5,10 @@ from __future__ import annotations
 import configparser
 import glob
 import os
-import socket
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from sessionwrap import accounts as nss
 from sessionwrap import decisions, paths, scope, shells
 from sessionwrap.doctor.finding import Finding, bad, fine, look
 from sessionwrap.errors import ConfigError, SessionwrapError
@@ -19,9 +19,6 @@ NSSWITCH: Final = "/etc/nsswitch.conf"
 PASSWD_FILE: Final = "/etc/passwd"  # noqa: S105 # a path
 LISTED_SHELLS: Final = "/etc/shells"
 NSCD_CONF: Final = "/etc/nscd.conf"
-NSCD_SOCKET: Final = "/var/run/nscd/socket"
-"""Where glibc asks nscd, before all that nsswitch.conf names (glibc's nscd/nscd-client.h)."""
-NSCD_SECONDS: Final = 5.0
 SSSD_FILES: Final = ("/etc/sssd/sssd.conf", "/etc/sssd/conf.d/*.conf")
 DIRECTORY_SOURCES: Final = ("sss", "ldap", "winbind", "nis", "hesiod")
 MAX_FILE: Final = 64 << 20
@@ -57,17 +54,15 @@ def judge_nsswitch(text: str) -> list[Finding]:
     return findings or [fine(f"{NSSWITCH} asks systemd first")]
 
 
-def judge_nscd(answers: bool, text: str) -> list[Finding]:
-    """Judge nscd.conf(5); ``answers``: nscd runs, and glibc asks it."""
-    lines = [line.partition("#")[0].split() for line in text.split("\n")]
-    said = [words[2:3] for words in lines if words[:2] == ["enable-cache", "passwd"]]
-    if not answers or (said and said[-1] == ["no"]):
+def judge_nscd(has_cache: bool) -> list[Finding]:
+    """Judge whether nscd(8) answers for users."""
+    if not has_cache:
         return []
     return [
         bad(
             f"nscd answers for users ({NSCD_CONF}: enable-cache passwd)",
-            "for minutes programs get what it has kept, not what our user database says now: after "
-            "a change of rules or groups who must be recorded is refused, or not recorded",
+            "for minutes programs get what it has kept, not what our user database says now: who "
+            "must be recorded is refused, and recorded users do not get their own shell",
             rf"sed -Ei '/^\s*enable-cache\s+passwd\s/d' {NSCD_CONF} && "
             f"echo 'enable-cache passwd no' >> {NSCD_CONF} && systemctl restart nscd",
         )
@@ -194,10 +189,10 @@ def parse_sssd(files: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
 
 def look_at() -> list[Finding]:
     """Look at nsswitch.conf, nscd, /etc/passwd, the noted shells and /etc/shells."""
-    accounts = parse_passwd(_text(PASSWD_FILE))
-    findings = judge_nsswitch(_text(NSSWITCH)) + judge_nscd(_nscd_answers(), _text(NSCD_CONF))
+    local = parse_passwd(_text(PASSWD_FILE))
+    findings = judge_nsswitch(_text(NSSWITCH)) + judge_nscd(nss.has_cache())
     try:
-        findings += judge_passwd(accounts, shells.load())
+        findings += judge_passwd(local, shells.load())
     except ConfigError as error:
         why = "the real shells of enrolled users are not known: they get /bin/sh"
         findings.append(bad(str(error), why, f"${{EDITOR:-vi}} {paths.SHELLS_FILE}"))
@@ -220,16 +215,6 @@ def look_at_sssd() -> list[Finding]:
     sssd = Sssd(found, overrides, os.path.exists(program), shells.is_login_shell(program))
     rules = decisions.Rules().rules
     return judge_sssd(sssd, rules.scope if rules else scope.SCOPES[-1])
-
-
-def _nscd_answers() -> bool:
-    with socket.socket(socket.AF_UNIX) as asked:
-        asked.settimeout(NSCD_SECONDS)
-        try:
-            asked.connect(NSCD_SOCKET)
-        except (FileNotFoundError, ConnectionRefusedError):
-            return False
-    return True
 
 
 def _text(path: str) -> str:

@@ -81,7 +81,7 @@ class Clients:
         listener: _socket.socket,
         poller: Poller,
         answer: Callable[[Client, varlink.Call], None],
-        lost: Callable[[], None],
+        lost: Callable[[int | None], None],
     ) -> None:
         listener.setblocking(False)
         listener.listen(BACKLOG)
@@ -93,6 +93,7 @@ class Clients:
         self._kept_of_user: dict[int, int] = {}
         self._backlog = _backlog()
         self._without_pause = 0
+        self._of_whom: dict[int, int] = {}
         poller.watch(listener.fileno(), self._on_listener)
 
     def wait(self, client: Client) -> None:
@@ -124,20 +125,25 @@ class Clients:
                 fd, _address = self._listener._accept()  # type: ignore[attr-defined]
             except BlockingIOError:
                 if self._without_pause > self._backlog:
-                    self._lost()
+                    self._lose()
                 self._without_pause = 0
+                self._of_whom.clear()
                 return
             except OSError:
                 return  # gone again
             self._without_pause += 1
             if self._without_pause > self._backlog:
-                self._lost()
+                self._lose()
             self._take(_socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fd))
+
+    def _lose(self) -> None:
+        self._lost(max(self._of_whom, key=self._of_whom.__getitem__))
 
     def _take(self, connection: _socket.socket) -> None:
         _, uid, _ = _UCRED.unpack(
             connection.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, _UCRED.size)
         )
+        self._of_whom[uid] = self._of_whom.get(uid, 0) + 1
         client = Client(connection, uid)
         self._serve(client)  # mostly the call is there already, and is answered
         fd = connection.fileno()
@@ -173,7 +179,7 @@ class Clients:
                 del self._kept_of_user[client.uid]
         client.socket.close()
         if is_lost and client.uid == 0:
-            self._lost()
+            self._lost(None)
 
     def _on_client(self, fd: int) -> None:
         self._serve(self._kept[fd])

@@ -18,13 +18,13 @@ from typing import Any, Final, NamedTuple, NoReturn
 
 from systemd import daemon
 
-from sessionwrap import config_files, local_accounts, paths, scope
+from sessionwrap import local_accounts, paths, scope
 from sessionwrap.errors import VarlinkError
 from sessionwrap.local_accounts import Account
 from sessionwrap.overlay import records, varlink
 from sessionwrap.overlay.clients import Client, Clients, Poller
 from sessionwrap.overlay.directory import Directory, Key
-from sessionwrap.overlay.local import FILES, MAX_FILE, LocalAccounts
+from sessionwrap.overlay.local import FILES, MAX_FILE, PASSWD, LocalAccounts
 from sessionwrap.overlay.memory import Memory
 from sessionwrap.overlay.rules import CurrentRules
 from sessionwrap.overlay.watch import Watch
@@ -41,6 +41,8 @@ MAX_PREPARED: Final = 1000
 MAX_QUESTIONS_OF_USERS: Final = 24
 """Questions to the directory at once that are not root's: login programs always have some left."""
 MAX_QUESTIONS_OF_USER: Final = 8
+WORD_SECONDS: Final = 60.0
+"""How often it is said who floods us."""
 BEAT_SECONDS: Final = 1.0
 """How often the watchdog is told that the loop turns."""
 
@@ -78,6 +80,7 @@ class Service:
         self._memory = Memory()
         self._changes = 0
         self._watch = Watch()
+        self._next_word = 0.0
 
     def run(self, beat: Callable[[], object]) -> NoReturn:
         """Serve until the process ends; ``beat`` is called each second."""
@@ -98,8 +101,18 @@ class Service:
     def _on_process(self, fd: int) -> None:
         self._poller.watch(fd, self._on_found)
 
-    def _lose(self) -> None:
+    def _lose(self, uid: int | None) -> None:
+        """Forget; where too many connections came, say once a minute of whom most of them were."""
         self._memory.forget()
+        now = time.monotonic()
+        if uid is not None and now >= self._next_word:
+            self._next_word = now + WORD_SECONDS
+            print(
+                f"<4>More connections came than can wait, most of them of uid {uid}: while this "
+                "lasts, logins that must be recorded are refused",
+                file=sys.stderr,
+                flush=True,
+            )
 
     def _refresh(self) -> None:
         """Take in what has changed, if anything has: a look-up waits for this."""
@@ -289,9 +302,9 @@ def _become(user: str) -> None:
     Not by User= of the unit: systemd would look the name up before it starts us, and NSS would
     wait for us to answer.
     """
-    account = local_accounts.parse_passwd(config_files.read_text("/etc/passwd", limit=MAX_FILE))[
-        user
-    ]
+    # Not config_files: a byte of Latin-1 in somebody's full name must not keep us from starting.
+    with open(PASSWD, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+        account = local_accounts.parse_passwd(file.read(MAX_FILE))[user]
     os.setgroups([])
     os.setresgid(account.gid, account.gid, account.gid)
     os.setresuid(account.uid, account.uid, account.uid)

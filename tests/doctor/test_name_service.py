@@ -62,14 +62,17 @@ def test_nscd_that_answers_for_users_is_bad_and_is_mended(
     path = tmp_path / "nscd.conf"
     path.write_text(NSCD_CONF)
     monkeypatch.setattr(checks, "NSCD_CONF", str(path))
-    assert checks.judge_nscd(False, NSCD_CONF) == []
-    [finding] = checks.judge_nscd(True, NSCD_CONF)
+    assert checks.judge_nscd(False) == []
+    [finding] = checks.judge_nscd(True)
     assert finding.severity == BAD
     subprocess.run(
         ["sh", "-c", finding.mend.removesuffix(" && systemctl restart nscd")], check=True
     )
-    assert checks.judge_nscd(True, path.read_text()) == []
-    assert "\tenable-cache\t\tgroup\t\tyes\n" in path.read_text()
+    assert path.read_text().splitlines() == [
+        "# enable-cache passwd no",
+        "\tenable-cache\t\tgroup\t\tyes",
+        "enable-cache passwd no",
+    ]
 
 
 def test_an_enrolled_user_whose_shell_is_noted_is_fine() -> None:

@@ -327,7 +327,7 @@ def test_who_logged_in_while_the_scope_was_none_is_not_sure(overlay: Overlay) ->
 
 
 def test_after_more_connections_than_can_wait_nobody_from_before_is_sure(
-    overlay: Overlay,
+    overlay: Overlay, capfd: pytest.CaptureFixture[str]
 ) -> None:
     began = now()
     overlay.process.send_signal(signal.SIGSTOP)
@@ -348,6 +348,8 @@ def test_after_more_connections_than_can_wait_nobody_from_before_is_sure(
     assert not sure
     overlay.wait_for_beat()
     assert overlay.is_sure("alice", now())
+    said = "More connections came than can wait, most of them of uid 0"
+    assert capfd.readouterr().err.count(said) == 1
 
 
 def test_a_user_has_a_bounded_number_of_connections_and_root_is_not_bounded(

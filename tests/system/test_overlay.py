@@ -144,6 +144,48 @@ def test_users_of_systemds_own_user_database_are_refused_and_not_let_in_by_chanc
     assert recordings(host) == []
 
 
+def test_an_account_that_is_not_utf8_keeps_nobody_out(host: Host) -> None:
+    line = r"carl:x:3000:100:J\344ger:/home/carl:/bin/bash\n"
+    host.run(["sh", "-ec", f"printf '{line}' >> /etc/passwd"])
+    host.run(["systemctl", "restart", "sessionwrap-userdb"])
+    assert gets_in(host, "bob")
+    with login(host, "alice") as terminal:
+        logout(terminal)
+    assert [entry["user"] for entry in wait_for_end(host)] == ["alice"]
+
+
+def test_a_service_that_cannot_start_keeps_nobody_waiting_for_long(host: Host) -> None:
+    module = "/usr/lib/python3/dist-packages/sessionwrap/overlay/memory.py"
+    compiled = "/usr/lib/python3/dist-packages/sessionwrap/overlay/__pycache__/memory.*"
+    host.run(["sh", "-ec", f"mv {module} /root; rm -f {compiled}"])
+    host.run(["systemctl", "restart", "--no-block", "sessionwrap-userdb"])
+    for unit in ("sessionwrap-userdb.service", "sessionwrap-userdb.socket"):
+        words = ["systemctl", "is-failed", unit]
+        host.wait_until(
+            lambda words=words: host.run(words, check=False).stdout == "failed\n", timeout=60
+        )
+    assert gets_in(host, "root")
+    assert gets_in(host, "bob")
+    assert not gets_in(host, "alice")
+    host.run(["mv", "/root/memory.py", module])
+    host.run(["systemctl", "reset-failed", "sessionwrap-userdb.service"])
+    host.run(["sessionwrap", "setup"])
+    assert gets_in(host, "alice")
+
+
+def test_a_user_of_whom_nss_does_not_know_is_decided_on_by_name(host: Host) -> None:
+    hook = (
+        "PAM_TYPE=open_session PAM_USER=virtual PAM_SERVICE=ftp /usr/libexec/sessionwrap/pam-hook"
+    )
+    refused = host.run(["sh", "-c", hook], check=False)
+    assert (refused.returncode, refused.stdout) == (
+        14,
+        "sessionwrap: there is no user 'virtual'. Please tell an administrator.\n",
+    )
+    host.write("/etc/sessionwrap/conf.d/tests.conf", "[session_recording]\nscope = none\n")
+    assert host.run(["sh", "-c", hook]).stdout == ""
+
+
 def test_who_is_in_a_group_without_a_name_is_recorded_and_not_refused(host: Host) -> None:
     host.run(["sed", "-i", r"s/^\(bob:x:[0-9]*\):[0-9]*:/\1:54321:/", "/etc/passwd"])
     assert shell(host, "bob") == OURS
