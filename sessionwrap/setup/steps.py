@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterator
 from typing import Any, Final, Protocol
 
-from sessionwrap import config_files, enrolment, paths, shells
+from sessionwrap import config_files, enrolment, paths
 from sessionwrap.errors import ConfigError, SessionwrapError
 from sessionwrap.setup import authselect, nsswitch, pam_stack, programs, sshd
 
@@ -247,7 +247,10 @@ class Authselect:
 
 
 class Enrolled:
-    """Users whose passwd entry names our shell get their own back. Nobody is enrolled here."""
+    """Users whose passwd entry names our shell get their own back. Nobody is enrolled here.
+
+    Where it is not known what they had, undoing fails: they could not log in any more.
+    """
 
     def plan(self) -> list[str]:
         return []
@@ -256,7 +259,7 @@ class Enrolled:
         return
 
     def plan_undo(self) -> list[str]:
-        users = sorted(self._users())
+        users = self._users()
         return [f"give {', '.join(users)} their own shell back"] if users else []
 
     def undo(self) -> None:
@@ -265,7 +268,7 @@ class Enrolled:
 
     def _users(self) -> list[str]:
         try:
-            return list(shells.load())
+            return enrolment.users()
         except ConfigError as error:
             raise SessionwrapError(f"{error}: nobody can be given a shell back") from error
 

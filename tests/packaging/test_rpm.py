@@ -24,7 +24,8 @@ import steps
 from host import Host
 
 from sessionwrap.setup import authselect
-from tests.system.helpers import command, login, logout, recordings, wait_for_end
+from tests.system.helpers import command, gets_in, login, logout, recordings, wait_for_end
+from tests.system.test_setup import tree
 
 pytestmark = pytest.mark.system
 
@@ -242,7 +243,7 @@ def test_everything_is_roots_and_nobody_else_may_write(files: dict[str, File]) -
 
 
 def test_an_upgrade_keeps_the_administrators_configuration(files: dict[str, File]) -> None:
-    kept = {path for path, file in files.items() if file.flags == "cn"}
+    kept = {path for path, file in files.items() if {"c", "n"} <= set(file.flags)}
     assert kept == CONFIGURATION == {path for path in files if re.match("/etc/.*[.]conf$", path)}
 
 
@@ -295,27 +296,19 @@ def invocation(host: Host, unit: str) -> str:
     return host.run(["systemctl", "show", "--value", "--property=InvocationID", unit]).stdout
 
 
-def test_removing_gives_the_shells_back_then_the_way_in_then_stops_the_units(
-    host: Host, rpm: Path
-) -> None:
+def test_removing_takes_the_way_in_back_then_stops_the_units(host: Host, rpm: Path) -> None:
     install(rpm, host)
-    host.write("/var/lib/sessionwrap/shells", "alice:/bin/bash\nbob:/bin/sh\n")
     assert script(rpm, "PREUN", host, 0) == 0
-    assert calls(host) == [
-        "sessionwrap unenroll -- alice bob (enabled)",
-        "sessionwrap unsetup (enabled)",
-    ]
+    assert calls(host) == ["sessionwrap unsetup (enabled)"]
     assert states(host) == {"disabled", "inactive"}
     assert script(rpm, "POSTUN", host, 0) == 0
     assert states(host) == {"disabled", "inactive"}
 
 
-@pytest.mark.parametrize("shells", ["alice:/bin/bash\n", ""])
 def test_the_package_stays_whole_when_the_way_in_cannot_be_taken_back(
-    host: Host, rpm: Path, shells: str
+    host: Host, rpm: Path
 ) -> None:
     install(rpm, host)
-    host.write("/var/lib/sessionwrap/shells", shells)
     host.write("/root/fail", "")
     assert script(rpm, "PREUN", host, 0) != 0
     assert len(calls(host)) == 1
@@ -360,3 +353,86 @@ def test_a_login_through_fedoras_pam_stack_is_recorded_by_the_files_of_the_rpm(
         logout(terminal)
     wait_for_end(host)
     assert [entry["user"] for entry in recordings(host)] == ["alice"]
+
+
+@pytest.fixture(scope="module")
+def next_rpm(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the package once more, with a higher release."""
+    directory = tmp_path_factory.mktemp("next")
+    [source] = built.glob("*.src.rpm")
+    defines = ["--define", f"_topdir {directory}", "--define", "dist .1"]
+    again = ["rpmbuild", "--rebuild", "--nodeps", *defines]
+    output("env", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", *again, source)
+    [path] = directory.glob("RPMS/noarch/*.rpm")
+    return path
+
+
+@pytest.fixture
+def rpm_host(rpm: Path, next_rpm: Path) -> Iterator[Host]:
+    """Boot a host that has rpm and both packages as files, the older one installed.
+
+    pam-auth-update stands for authselect, and needs the profile that only the deb has.
+    """
+    with Host(images.base(extra=["rpm"])) as booted:
+        booted.run(["sh", "-ec", LIKE_FEDORA, "sh", SITELIB])
+        booted.copy_in(PACKAGING / "pam/sessionwrap", "/usr/share/pam-configs/sessionwrap")
+        booted.write("/etc/inputrc", "set enable-bracketed-paste off\n")
+        booted.write("/etc/skel/.bashrc", "PS1='ready$ '\n")  # helpers.PROMPT
+        booted.add_user("alice")
+        booted.copy_in(rpm, "/root/sessionwrap.rpm")
+        booted.copy_in(next_rpm, "/root/next.rpm")
+        yield booted
+
+
+def run_rpm(host: Host, *words: str) -> None:
+    """Run rpm; it says nothing when every script has ended well."""
+    done = host.run(["rpm", "--force-debian", "--nodeps", "--nosignature", *words], timeout=120)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def record_alice(host: Host) -> None:
+    with login(host, "alice") as terminal:
+        logout(terminal)
+
+
+def test_rpm_installs_upgrades_and_erases_it_and_etc_is_as_before(rpm_host: Host) -> None:
+    before = tree(rpm_host)
+    run_rpm(rpm_host, "--install", "/root/sessionwrap.rpm")
+    rpm_host.write("/etc/sessionwrap/conf.d/tests.conf", "[session_recording]\nscope = all\n")
+    record_alice(rpm_host)
+    wait_for_end(rpm_host)
+    runs = {unit: invocation(rpm_host, unit) for unit in UNITS}
+    settings = tree(rpm_host)
+    with login(rpm_host, "alice") as early:
+        run_rpm(rpm_host, "--upgrade", "/root/next.rpm")
+        assert rpm_host.run(["rpm", "-q", "sessionwrap"]).stdout.endswith("-1.1.noarch\n")
+        assert tree(rpm_host) == settings
+        assert {unit for unit in UNITS if invocation(rpm_host, unit) != runs[unit]} == SERVICES
+        assert states(rpm_host) == {"enabled", "active"}
+        record_alice(rpm_host)
+        logout(early)
+    wait_for_end(rpm_host, 3)
+    assert [entry["complete"] for entry in recordings(rpm_host)] == [True] * 3
+    rpm_host.run(["rm", "/etc/sessionwrap/conf.d/tests.conf"])
+    run_rpm(rpm_host, "--erase", "sessionwrap")
+    assert tree(rpm_host) == before
+    for user in ("alice", "root"):
+        assert gets_in(rpm_host, user)
+
+
+def test_rpm_leaves_a_host_alone_that_was_taken_back(rpm_host: Host) -> None:
+    run_rpm(rpm_host, "--install", "/root/sessionwrap.rpm")
+    rpm_host.run(["sessionwrap", "unsetup"])
+    before = tree(rpm_host)
+    run_rpm(rpm_host, "--upgrade", "/root/next.rpm")
+    assert tree(rpm_host) == before
+    assert states(rpm_host) == {"disabled", "inactive"}
+
+
+def test_rpm_keeps_changed_settings_of_sshd_out_of_its_way(rpm_host: Host) -> None:
+    run_rpm(rpm_host, "--install", "/root/sessionwrap.rpm")
+    rpm_host.run(["sed", "-i", "$aPermitTunnel no", "/etc/ssh/sshd_config.d/sessionwrap.conf"])
+    done = rpm_host.run(["rpm", "--force-debian", "--erase", "--nodeps", "sessionwrap"])
+    assert done.stderr.startswith("warning: ") and done.stderr.count("\n") == 1
+    left = rpm_host.run(["ls", "/etc/ssh/sshd_config.d"]).stdout.split()
+    assert left == ["sessionwrap.conf.rpmsave", "throwaway.conf"]

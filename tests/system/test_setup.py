@@ -33,6 +33,11 @@ find . -type f -not -path ./ld.so.cache -print0 | LC_ALL=C sort -z | xargs -0 sh
 """
 UNITS = "systemctl list-unit-files --no-legend 'sessionwrap*'; systemctl is-active sessionwrapd.s* "
 UNITS += "sessionwrap-userdb.socket"
+UNIT_NAMES = [
+    f"{name}.{kind}"
+    for name in ("sessionwrapd", "sessionwrap-userdb")
+    for kind in ("socket", "service")
+]
 OURS = ("sessionwrap",)
 """What the names of our own conffiles have in them."""
 
@@ -134,6 +139,96 @@ def test_a_change_that_somebody_made_since_stays(host: Host) -> None:
     assert "hosts: files" in lines
 
 
+def test_the_replaced_file_keeps_owner_mode_attributes_and_place(host: Host) -> None:
+    unsetup(host)
+    host.run(["mkdir", "/etc/site"])
+    host.run(["mv", "/etc/nsswitch.conf", "/etc/site/nsswitch.conf"])
+    host.run(["ln", "-s", "site/nsswitch.conf", "/etc/nsswitch.conf"])
+    host.run(["chown", "bob:adm", "/etc/site/nsswitch.conf"])
+    host.run(["chmod", "664", "/etc/site/nsswitch.conf"])
+    # Stands for what SELinux and ACLs have there.
+    attribute = "import os; os.setxattr('/etc/nsswitch.conf', 'trusted.note', b'kept')"
+    host.run(["python3", "-c", attribute])
+    shown = "import os; print(os.listxattr('/etc/nsswitch.conf'))"
+    for verb in (setup, unsetup):
+        before = tree(host)
+        verb(host)
+        assert "['trusted.note']" in host.run(["python3", "-c", shown]).stdout
+        listed = [line for line in before if line.startswith(("./nsswitch", "./site"))]
+        assert set(listed) <= set(tree(host))
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "sed -i /^passwd:/d",
+        "sed -i /^shadow:/d",
+        # glibc heeds the last one.
+        "sed -i '$apasswd: files'",
+    ],
+)
+def test_whatever_the_lines_of_nsswitch_are_the_rules_hold_and_they_come_back(
+    host: Host, edit: str
+) -> None:
+    unsetup(host)
+    host.run(["sh", "-ec", f"{edit} /etc/nsswitch.conf"])
+    before = state(host)
+    setup(host)
+    assert setup(host) == "everything is in place\n"
+    for user, shell in (("alice", "/usr/bin/sessionwrap-shell"), ("bob", "/bin/bash")):
+        assert host.run(["getent", "passwd", user]).stdout.endswith(f":{shell}\n")
+    unsetup(host)
+    assert state(host) == before
+
+
+def test_while_etc_cannot_be_written_it_says_so_and_locks_nobody_out(host: Host) -> None:
+    there = state(host)
+    for verb in ("unsetup", "setup"):
+        host.run(["mount", "--bind", "-o", "ro", "/etc", "/etc"])
+        done = host.run(["sessionwrap", verb], check=False)
+        assert done.returncode == 1
+        assert "Read-only file system" in done.stderr
+        assert "Traceback" not in done.stderr
+        for user in ("alice", "bob", "root"):
+            assert gets_in(host, user)
+        host.run(["umount", "/etc"])
+        host.run(["sessionwrap", verb])
+        for user in ("alice", "bob", "root"):
+            assert gets_in(host, user)
+    assert state(host) == there
+
+
+def test_a_host_without_sshd_is_set_up_and_taken_back(host: Host) -> None:
+    unsetup(host)
+    remove = ["dpkg", "--purge", "--force-depends", "openssh-server", "openssh-sftp-server"]
+    host.run(["env", "DEBIAN_FRONTEND=noninteractive", *remove])
+    before = state(host)
+    setup(host)
+    done = host.run(["su", "-l", "alice", "-c", "echo su works"])
+    assert done.stdout.endswith("su works\n")
+    unsetup(host)
+    assert state(host) == before
+
+
+def test_of_two_at_once_one_waits_for_the_other(host: Host) -> None:
+    there = state(host)
+    for verb in ("unsetup", "setup"):
+        runs = [
+            subprocess.Popen(
+                host.command(["sessionwrap", verb]),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            for _ in range(3)
+        ]
+        said = sorted(run.communicate(timeout=120)[0] for run in runs)
+        assert [run.returncode for run in runs] == [0, 0, 0], said
+        nothing = ("everything is in place\n", "nothing of setup is in place\n")
+        assert len([text for text in said if text in nothing]) == 2, said
+    assert state(host) == there
+
+
 def test_sessions_go_on_while_it_is_taken_back_and_others_log_in_as_before(host: Host) -> None:
     host.write("/etc/sessionwrap/conf.d/tests.conf", "[session_recording]\nscope = all\n")
     with login(host, "alice") as terminal:
@@ -152,6 +247,18 @@ def test_who_is_enrolled_has_their_own_shell_again(host: Host) -> None:
     host.run(["sessionwrap", "enroll", "bob"])
     assert "give bob their own shell back" in unsetup(host)
     assert host.run(["getent", "passwd", "bob"]).stdout.endswith(":/bin/sh\n")
+
+
+def test_who_would_be_left_without_a_shell_keeps_the_package(host: Host) -> None:
+    host.run(["usermod", "-s", "/usr/bin/sessionwrap-shell", "bob"])
+    done = host.run(["apt-get", "-q", "-y", "remove", "sessionwrap"], check=False)
+    assert done.returncode != 0
+    assert "bob: no real shell is noted" in done.stdout + done.stderr
+    for user in ("alice", "bob", "root"):
+        assert gets_in(host, user)
+    host.run(["usermod", "-s", "/bin/bash", "bob"])
+    host.run(["apt-get", "-q", "-y", "remove", "sessionwrap"])
+    everybody_logs_in(host)
 
 
 @pytest.mark.parametrize("verb", ["setup", "unsetup"])
@@ -201,25 +308,58 @@ main()
 """
 
 
+KILLED_WRITING = """
+import os, signal, sys
+path, rename = sys.argv[1], os.rename
+def killed(new, old):
+    if path in old: os.kill(os.getpid(), signal.SIGKILL)
+    rename(new, old)
+os.rename = killed
+from sessionwrap.commands import main
+sys.argv[1:] = ["setup"]
+main()
+"""
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_killed_between_any_two_steps_it_can_be_run_again(host: Host, when: str) -> None:
-    there = state(host)
-    host.run(["sessionwrap", "unsetup"])
-    gone = state(host)
+def test_killed_between_any_two_steps_it_goes_on_from_there_or_back(host: Host, when: str) -> None:
+    states = {"setup": state(host)}
+    unsetup(host)
+    states["unsetup"] = state(host)
     for verb, other, method, names in (
         ("setup", "unsetup", "do", STEPS[1:]),
         ("unsetup", "setup", "undo", STEPS[:0:-1]),
     ):
         for name in names:
-            words = ["python3", "-c", KILLED, verb, name, method, when]
-            killed = host.run(words, check=False)
-            assert killed.returncode in (-9, 137), killed
-            assert gets_in(host, "bob")
-            assert ssh(host, "root", "true").returncode == 0
-            host.run(["sessionwrap", verb])
-            assert state(host) == (there if verb == "setup" else gone)
-            host.run(["sessionwrap", other])
+            for then in (verb, other):
+                killed(host, verb, name, method, when)
+                assert gets_in(host, "bob")
+                assert ssh(host, "root", "true").returncode == 0
+                host.run(["sessionwrap", then])
+                assert state(host) == states[then]
+                host.run(["sessionwrap", other])
         host.run(["sessionwrap", verb])
+
+
+def killed(host: Host, *words: str) -> None:
+    done = host.run(["python3", "-c", KILLED, *words], check=False)
+    assert done.returncode in (-9, 137), done
+
+
+@pytest.mark.parametrize("then", ["setup", "unsetup"])
+def test_killed_while_it_writes_a_file_nothing_is_left_of_it(host: Host, then: str) -> None:
+    there = state(host)
+    unsetup(host)
+    states = {"setup": there, "unsetup": state(host)}
+    for path in ("/etc/nsswitch.conf", "/var/lib/sessionwrap/setup.json", "service.d/"):
+        done = host.run(["python3", "-c", KILLED_WRITING, path], check=False)
+        assert done.returncode in (-9, 137), done
+        host.run(["sessionwrap", then])
+        assert state(host) == states[then]
+        unsetup(host)
+        left = host.run(["find", "/etc", "/var/lib/sessionwrap", "/run/sessionwrap"]).stdout
+        assert ".sessionwrap-new" not in left
+        assert "setup.json" not in left
 
 
 def test_sshd_runs_however_often_it_is_restarted(host: Host) -> None:
@@ -231,11 +371,19 @@ def test_sshd_runs_however_often_it_is_restarted(host: Host) -> None:
     assert ssh(host, "root", "true").returncode == 0
 
 
-def test_sshd_with_broken_settings_is_left_running(host: Host) -> None:
+def test_sshd_with_broken_settings_is_left_running_until_they_are_mended(host: Host) -> None:
     unsetup(host)
     host.write("/etc/ssh/sshd_config.d/broken.conf", "NoSuchKeyword yes\n")
-    setup(host)
+    for _ in range(2):
+        done = host.run(["sessionwrap", "setup"])
+        assert "restart sshd" in done.stdout
+        assert "sshd has to be restarted and cannot be: " in done.stderr
+        assert "NoSuchKeyword" in done.stderr
     assert host.run(["systemctl", "is-active", "ssh"]).stdout == "active\n"
+    assert gets_in(host, "bob")
+    host.run(["rm", "/etc/ssh/sshd_config.d/broken.conf"])
+    assert setup(host) == "restart sshd\n"
+    assert setup(host) == "everything is in place\n"
     assert gets_in(host, "bob")
 
 
@@ -272,12 +420,13 @@ def test_a_common_session_edited_by_hand_is_left_alone_with_a_word_of_what_to_do
 def test_a_line_of_the_hook_put_in_by_hand_locks_nobody_out_after_removal(host: Host) -> None:
     # pam-auth-update leaves a file alone that was edited; the line would run what is gone.
     host.run(["sh", "-ec", EDITED])
-    hook = (
-        "session required pam_exec.so type=open_session seteuid /usr/libexec/sessionwrap/pam-hook"
-    )
-    host.run(["sed", "-i", f"1i {hook}", "/etc/pam.d/su"])
+    hook = "session required pam_exec.so type=open_session seteuid \\\n"
+    hook += "  /usr/libexec/sessionwrap/pam-hook\n"
+    stack = host.run(["cat", "/etc/pam.d/su"]).stdout
+    host.write("/etc/pam.d/su", hook + stack)
     host.run(["apt-get", "-q", "-y", "remove", "sessionwrap"])
     assert host.run(["grep", "-r", "pam-hook", "/etc/pam.d"], check=False).stdout == ""
+    assert host.run(["cat", "/etc/pam.d/su"]).stdout == stack
     assert "pam_umask" in host.run(["cat", "/etc/pam.d/common-session"]).stdout
     everybody_logs_in(host)
 
@@ -301,8 +450,16 @@ def test_it_is_set_up_in_an_image_that_is_not_booted(package: Path) -> None:
         booted.run(["mkdir", "-p", "/hidden"])
         booted.copy_in(package, "/root/package.deb")
         # Without /run/systemd/system nobody takes it for a booted system (sd_booted(3)).
-        hide = "mount --bind /hidden /run/systemd && exec dpkg --install /root/package.deb"
-        booted.run(["unshare", "--mount", "sh", "-ec", hide], timeout=180)
+        not_booted = "mount --bind /hidden /run/systemd && exec "
+        install = f"{not_booted} dpkg --install /root/package.deb"
+        booted.run(["unshare", "--mount", "sh", "-ec", install], timeout=180)
         assert "pam-hook" in booted.run(["cat", "/etc/pam.d/common-session"]).stdout
         line = "passwd:         systemd files"
         assert line in booted.run(["cat", "/etc/nsswitch.conf"]).stdout.splitlines()
+        # As presets leave them on Fedora.
+        booted.run(["systemctl", "disable", *UNIT_NAMES])
+        words = ["unshare", "--mount", "sh", "-ec", f"{not_booted} sessionwrap setup"]
+        assert booted.run(words).stdout.startswith("enable and start sessionwrapd.socket")
+        assert booted.run(words).stdout == "everything is in place\n"
+        shown = booted.run(["systemctl", "is-enabled", *UNIT_NAMES]).stdout
+        assert shown.split() == ["enabled"] * len(UNIT_NAMES)
