@@ -8,7 +8,6 @@ what Debian needs.
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -20,12 +19,11 @@ from typing import NamedTuple
 
 import images
 import pytest
-import steps
 from host import Host
 
 from sessionwrap.setup import authselect
-from tests.system.helpers import command, gets_in, login, logout, recordings, wait_for_end
-from tests.system.test_setup import tree
+from tests.packaging.conftest import output
+from tests.system.helpers import command, login, logout, recordings, wait_for_end
 
 pytestmark = pytest.mark.system
 
@@ -93,32 +91,8 @@ class File(NamedTuple):
     flags: str
 
 
-def output(*argv: str | Path) -> str:
-    done = subprocess.run(
-        [str(word) for word in argv], capture_output=True, text=True, timeout=120, check=True
-    )
-    return done.stdout
-
-
 def query(rpm: Path, form: str) -> str:
     return output("rpm", "-qp", "--nosignature", "--queryformat", form, rpm)
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the packages and give their directory."""
-    if os.geteuid() != 0:
-        pytest.fail("the packages are built as root, who may install rpm", pytrace=False)
-    directory = tmp_path_factory.mktemp("rpm")
-    output(PACKAGING / "build-rpm", directory)
-    steps.install_packages("cpio")
-    return directory
-
-
-@pytest.fixture(scope="module")
-def rpm(built: Path) -> Path:
-    [path] = built.glob("*.noarch.rpm")
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -278,24 +252,6 @@ def test_installing_says_so_when_setup_fails(host: Host, rpm: Path) -> None:
     assert script(rpm, "POSTIN", host, 1) == 1
 
 
-def test_an_upgrade_restarts_the_services_and_leaves_logins_and_sockets_alone(
-    host: Host, rpm: Path
-) -> None:
-    install(rpm, host)
-    runs = {unit: invocation(host, unit) for unit in UNITS}
-    # The order of an upgrade: scripts of the new package, then of the old one.
-    assert script(rpm, "POSTIN", host, 2) == 0
-    assert script(rpm, "PREUN", host, 1) == 0
-    assert script(rpm, "POSTUN", host, 1) == 0
-    assert calls(host) == []
-    assert states(host) == {"enabled", "active"}
-    assert {unit for unit in UNITS if invocation(host, unit) != runs[unit]} == SERVICES
-
-
-def invocation(host: Host, unit: str) -> str:
-    return host.run(["systemctl", "show", "--value", "--property=InvocationID", unit]).stdout
-
-
 def test_removing_takes_the_way_in_back_then_stops_the_units(host: Host, rpm: Path) -> None:
     install(rpm, host)
     assert script(rpm, "PREUN", host, 0) == 0
@@ -353,86 +309,3 @@ def test_a_login_through_fedoras_pam_stack_is_recorded_by_the_files_of_the_rpm(
         logout(terminal)
     wait_for_end(host)
     assert [entry["user"] for entry in recordings(host)] == ["alice"]
-
-
-@pytest.fixture(scope="module")
-def next_rpm(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the package once more, with a higher release."""
-    directory = tmp_path_factory.mktemp("next")
-    [source] = built.glob("*.src.rpm")
-    defines = ["--define", f"_topdir {directory}", "--define", "dist .1"]
-    again = ["rpmbuild", "--rebuild", "--nodeps", *defines]
-    output("env", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", *again, source)
-    [path] = directory.glob("RPMS/noarch/*.rpm")
-    return path
-
-
-@pytest.fixture
-def rpm_host(rpm: Path, next_rpm: Path) -> Iterator[Host]:
-    """Boot a host that has rpm and both packages as files, the older one installed.
-
-    pam-auth-update stands for authselect, and needs the profile that only the deb has.
-    """
-    with Host(images.base(extra=["rpm"])) as booted:
-        booted.run(["sh", "-ec", LIKE_FEDORA, "sh", SITELIB])
-        booted.copy_in(PACKAGING / "pam/sessionwrap", "/usr/share/pam-configs/sessionwrap")
-        booted.write("/etc/inputrc", "set enable-bracketed-paste off\n")
-        booted.write("/etc/skel/.bashrc", "PS1='ready$ '\n")  # helpers.PROMPT
-        booted.add_user("alice")
-        booted.copy_in(rpm, "/root/sessionwrap.rpm")
-        booted.copy_in(next_rpm, "/root/next.rpm")
-        yield booted
-
-
-def run_rpm(host: Host, *words: str) -> None:
-    """Run rpm; it says nothing when every script has ended well."""
-    done = host.run(["rpm", "--force-debian", "--nodeps", "--nosignature", *words], timeout=120)
-    assert (done.stdout, done.stderr) == ("", "")
-
-
-def record_alice(host: Host) -> None:
-    with login(host, "alice") as terminal:
-        logout(terminal)
-
-
-def test_rpm_installs_upgrades_and_erases_it_and_etc_is_as_before(rpm_host: Host) -> None:
-    before = tree(rpm_host)
-    run_rpm(rpm_host, "--install", "/root/sessionwrap.rpm")
-    rpm_host.write("/etc/sessionwrap/conf.d/tests.conf", "[session_recording]\nscope = all\n")
-    record_alice(rpm_host)
-    wait_for_end(rpm_host)
-    runs = {unit: invocation(rpm_host, unit) for unit in UNITS}
-    settings = tree(rpm_host)
-    with login(rpm_host, "alice") as early:
-        run_rpm(rpm_host, "--upgrade", "/root/next.rpm")
-        assert rpm_host.run(["rpm", "-q", "sessionwrap"]).stdout.endswith("-1.1.noarch\n")
-        assert tree(rpm_host) == settings
-        assert {unit for unit in UNITS if invocation(rpm_host, unit) != runs[unit]} == SERVICES
-        assert states(rpm_host) == {"enabled", "active"}
-        record_alice(rpm_host)
-        logout(early)
-    wait_for_end(rpm_host, 3)
-    assert [entry["complete"] for entry in recordings(rpm_host)] == [True] * 3
-    rpm_host.run(["rm", "/etc/sessionwrap/conf.d/tests.conf"])
-    run_rpm(rpm_host, "--erase", "sessionwrap")
-    assert tree(rpm_host) == before
-    for user in ("alice", "root"):
-        assert gets_in(rpm_host, user)
-
-
-def test_rpm_leaves_a_host_alone_that_was_taken_back(rpm_host: Host) -> None:
-    run_rpm(rpm_host, "--install", "/root/sessionwrap.rpm")
-    rpm_host.run(["sessionwrap", "unsetup"])
-    before = tree(rpm_host)
-    run_rpm(rpm_host, "--upgrade", "/root/next.rpm")
-    assert tree(rpm_host) == before
-    assert states(rpm_host) == {"disabled", "inactive"}
-
-
-def test_rpm_keeps_changed_settings_of_sshd_out_of_its_way(rpm_host: Host) -> None:
-    run_rpm(rpm_host, "--install", "/root/sessionwrap.rpm")
-    rpm_host.run(["sed", "-i", "$aPermitTunnel no", "/etc/ssh/sshd_config.d/sessionwrap.conf"])
-    done = rpm_host.run(["rpm", "--force-debian", "--erase", "--nodeps", "sessionwrap"])
-    assert done.stderr.startswith("warning: ") and done.stderr.count("\n") == 1
-    left = rpm_host.run(["ls", "/etc/ssh/sshd_config.d"]).stdout.split()
-    assert left == ["sessionwrap.conf.rpmsave", "throwaway.conf"]

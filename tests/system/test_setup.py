@@ -12,6 +12,7 @@ import images
 import pytest
 from host import Host
 
+from sessionwrap.setup import steps
 from tests.system.helpers import (
     as_user,
     command,
@@ -33,11 +34,6 @@ find . -type f -not -path ./ld.so.cache -print0 | LC_ALL=C sort -z | xargs -0 sh
 """
 UNITS = "systemctl list-unit-files --no-legend 'sessionwrap*'; systemctl is-active sessionwrapd.s* "
 UNITS += "sessionwrap-userdb.socket"
-UNIT_NAMES = [
-    f"{name}.{kind}"
-    for name in ("sessionwrapd", "sessionwrap-userdb")
-    for kind in ("socket", "service")
-]
 OURS = ("sessionwrap",)
 """What the names of our own conffiles have in them."""
 
@@ -457,9 +453,9 @@ def test_it_is_set_up_in_an_image_that_is_not_booted(package: Path) -> None:
         line = "passwd:         systemd files"
         assert line in booted.run(["cat", "/etc/nsswitch.conf"]).stdout.splitlines()
         # As presets leave them on Fedora.
-        booted.run(["systemctl", "disable", *UNIT_NAMES])
+        booted.run(["systemctl", "disable", *steps.UNITS])
         words = ["unshare", "--mount", "sh", "-ec", f"{not_booted} sessionwrap setup"]
         assert booted.run(words).stdout.startswith("enable and start sessionwrapd.socket")
         assert booted.run(words).stdout == "everything is in place\n"
-        shown = booted.run(["systemctl", "is-enabled", *UNIT_NAMES]).stdout
-        assert shown.split() == ["enabled"] * len(UNIT_NAMES)
+        shown = booted.run(["systemctl", "is-enabled", *steps.UNITS]).stdout
+        assert shown.split() == ["enabled"] * len(steps.UNITS)
