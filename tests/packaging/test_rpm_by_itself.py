@@ -5,6 +5,7 @@ On a throwaway Debian, where pam-auth-update stands for authselect.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,9 +51,9 @@ def host(rpm: Path, next_rpm: Path) -> Iterator[Host]:
 
 
 def run_rpm(host: Host, *words: str) -> None:
-    """Run rpm; it says nothing when every script has ended well."""
-    done = host.run(["rpm", "--force-debian", "--nodeps", "--nosignature", *words], timeout=120)
-    assert (done.stdout, done.stderr) == ("", "")
+    """Run rpm; it warns when a script fails."""
+    done = host.run(["rpm", "--force-debian", "--nodeps", *words], timeout=120)
+    assert not re.search("warning|error|fail", done.stdout + done.stderr), done
 
 
 def invocations(host: Host) -> dict[str, str]:
