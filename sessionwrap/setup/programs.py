@@ -79,6 +79,8 @@ def replace(path: str, text: str) -> None:
         os.rename(new, path)
         _sync(directory)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            os.unlink(new)
         raise SessionwrapError(f"{path}: cannot be written: {error.strerror}") from error
 
 

@@ -191,6 +191,20 @@ def test_while_etc_cannot_be_written_it_says_so_and_locks_nobody_out(host: Host)
     assert state(host) == there
 
 
+def test_a_file_that_cannot_be_replaced_is_named_and_nothing_is_left_beside_it(host: Host) -> None:
+    unsetup(host)
+    # As in containers; `chattr +i` does the same.
+    host.run(["mount", "--bind", "/etc/nsswitch.conf", "/etc/nsswitch.conf"])
+    done = host.run(["sessionwrap", "setup"], check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("sessionwrap: /etc/nsswitch.conf: cannot be written: ")
+    assert "sessionwrap-new" not in host.run(["ls", "/etc"]).stdout
+    assert gets_in(host, "alice")
+    host.run(["umount", "/etc/nsswitch.conf"])
+    setup(host)
+    assert gets_in(host, "alice")
+
+
 def test_a_host_without_sshd_is_set_up_and_taken_back(host: Host) -> None:
     unsetup(host)
     remove = ["dpkg", "--purge", "--force-depends", "openssh-server", "openssh-sftp-server"]
