@@ -100,6 +100,19 @@ def test_rpm_leaves_a_host_alone_that_was_taken_back(host: Host) -> None:
     assert states(host) == {"disabled", "inactive"}
 
 
+def test_rpm_keeps_the_package_at_work_when_somebody_would_be_locked_out(host: Host) -> None:
+    run_rpm(host, "--install", "/root/sessionwrap.rpm")
+    host.run(["usermod", "-s", "/usr/bin/sessionwrap-shell", "alice"])
+    before = etc(host)
+    done = host.run(["rpm", "--force-debian", "--nodeps", "--erase", "sessionwrap"], check=False)
+    assert done.returncode != 0
+    assert "alice: no real shell is noted" in done.stderr
+    assert host.run(["rpm", "-q", "sessionwrap"]).returncode == 0
+    assert etc(host) == before
+    assert states(host) == {"enabled", "active"}
+    assert gets_in(host, "alice")
+
+
 def test_rpm_keeps_changed_settings_of_sshd_out_of_its_way(host: Host) -> None:
     run_rpm(host, "--install", "/root/sessionwrap.rpm")
     host.run(["sed", "-i", "$aPermitTunnel no", "/etc/ssh/sshd_config.d/sessionwrap.conf"])

@@ -237,10 +237,12 @@ def test_who_is_enrolled_has_their_own_shell_again(host: Host) -> None:
     assert host.run(["getent", "passwd", "bob"]).stdout.endswith(":/bin/sh\n")
 
 
-def test_who_would_be_left_without_a_shell_keeps_the_package(host: Host) -> None:
+def test_the_package_stays_at_work_when_somebody_would_be_left_without_a_shell(host: Host) -> None:
     host.run(["usermod", "-s", "/usr/bin/sessionwrap-shell", "bob"])
+    before = state(host)
     done = host.run(["apt-get", "-q", "-y", "remove", "sessionwrap"], check=False)
     assert done.returncode != 0
+    assert state(host) == before
     assert "bob: no real shell is noted" in done.stdout + done.stderr
     for user in ("alice", "bob", "root"):
         assert gets_in(host, user)
