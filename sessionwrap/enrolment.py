@@ -93,6 +93,15 @@ def unenroll(users: Sequence[str], host: Host = THIS) -> Iterator[str]:
             yield text
 
 
+def users(host: Host = THIS) -> list[str]:
+    """Give, sorted, who is noted as enrolled and whose passwd entry names the login shell.
+
+    ConfigError: the map is broken. SessionwrapError: the passwd file cannot be read.
+    """
+    named = [user for user, account in _accounts(host).items() if _is_enrolled(account, host)]
+    return sorted({*_load_map(host), *named})
+
+
 def listed_as_login_shell(host: Host = THIS) -> bool:
     """Say whether /etc/shells lists the login shell: then chsh(1) lets its users leave it."""
     text = config_files.read_text_if_there(host.prefix + "/etc/shells") or ""

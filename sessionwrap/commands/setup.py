@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Callable, Iterable
 
 import click
 
-from sessionwrap.errors import AccessError
-from sessionwrap.setup.steps import steps
+from sessionwrap.errors import AccessError, SessionwrapError
+from sessionwrap.setup.steps import alone, steps
 
 EPILOG = """
 \b
@@ -27,15 +29,27 @@ def command(dry_run: bool) -> None:
     takes back exactly what was done.
     """
     require_root()
-    done = False
-    for step in steps():
-        for sentence in step.plan():
-            click.echo(sentence)
-            done = True
-        if not dry_run and step.plan():
-            step.do()
-    if not done:
+    if not carry_out([(step.plan, step.do) for step in steps()], dry_run=dry_run):
         click.echo("everything is in place")
+
+
+def carry_out(
+    pairs: Iterable[tuple[Callable[[], list[str]], Callable[[], None]]], *, dry_run: bool
+) -> bool:
+    """Say what each plan says, and do it unless that is all; tell whether there was anything."""
+    said = False
+    with contextlib.nullcontext() if dry_run else alone():
+        for plan, do in pairs:
+            sentences = plan()
+            for sentence in sentences:
+                click.echo(sentence)
+                said = True
+            try:
+                if sentences and not dry_run:
+                    do()
+            except OSError as error:
+                raise SessionwrapError(f"{error.filename}: {error.strerror}") from error
+    return said
 
 
 def require_root() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from sessionwrap.commands.setup import require_root
+from sessionwrap.commands.setup import carry_out, require_root
 from sessionwrap.setup.steps import steps
 
 EPILOG = """
@@ -23,12 +23,6 @@ def command(dry_run: bool) -> None:
     Recordings that run go on to their end, and what was recorded stays.
     """
     require_root()
-    done = False
-    for step in reversed(steps()):
-        for sentence in step.plan_undo():
-            click.echo(sentence)
-            done = True
-        if not dry_run and step.plan_undo():
-            step.undo()
-    if not done:
+    pairs = [(step.plan_undo, step.undo) for step in reversed(steps())]
+    if not carry_out(pairs, dry_run=dry_run):
         click.echo("nothing of setup is in place")

@@ -20,14 +20,14 @@ import json
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from sessionwrap import paths
 from sessionwrap.errors import SessionwrapError
+from sessionwrap.setup import programs
 
-PROGRAM: Final = "/usr/bin/authselect"
+PROGRAM: Final = "authselect"
 PROFILE: Final = "custom/sessionwrap"
 HOOK: Final = "/usr/libexec/sessionwrap/pam-hook"
 HOOK_LINE: Final = (
@@ -56,7 +56,6 @@ MAPS: Final = {"passwd": "files", "shadow": "files"}
 
 MAX_TEMPLATE = 1 << 20
 """Bytes of a template; no real one has a hundredth of it."""
-SECONDS = 60
 
 _SESSION = re.compile(r"-?session\s")
 _LOGINUID = re.compile(r"-?session\s.*\bpam_loginuid\.so\b")
@@ -185,7 +184,7 @@ def check_generated(generated: Mapping[str, str]) -> None:
 
 def is_there() -> bool:
     """Say whether this host has authselect."""
-    return os.access(PROGRAM, os.X_OK)
+    return programs.is_there(PROGRAM)
 
 
 def plan() -> list[str]:
@@ -234,7 +233,7 @@ def enable() -> None:
     try:
         check_generated(
             {
-                name: _authselect("test", option, PROFILE, *selected.features)
+                name: programs.run(PROGRAM, "test", option, PROFILE, *selected.features)
                 for name, option in GENERATED.items()
             }
         )
@@ -296,11 +295,7 @@ def _base(selected: Selection) -> str:
 
 
 def _remember(selected: Selection) -> None:
-    os.makedirs(paths.STATE_DIR, mode=0o755, exist_ok=True)
-    new = STATE_FILE + ".new"
-    with open(new, "w", encoding="utf-8") as file:
-        json.dump(selected._asdict(), file)
-    os.replace(new, STATE_FILE)
+    programs.replace(STATE_FILE, json.dumps(selected._asdict()) + "\n")
 
 
 def _read_if_there(directory: str) -> dict[str, str] | None:
@@ -346,49 +341,20 @@ def _selected() -> Selection:
             "example `authselect select local`, or put this line into the PAM files yourself: "
             f"{HOOK_LINE}"
         )
-    _authselect("check")
+    programs.run(PROGRAM, "check")
     return selected
 
 
 def _current() -> Selection | None:
-    done = _call("current", "--raw")
+    done = programs.call(PROGRAM, "current", "--raw")
     if done.returncode == 2:  # no profile selected (authselect(8), RETURN CODES)
         return None
-    return parse_selection(_output(done))
+    return parse_selection(programs.output(done))
 
 
 def _select(profile: str, features: tuple[str, ...]) -> None:
-    _authselect(*_select_command(profile, features)[1:])
+    programs.run(*_select_command(profile, features))
 
 
 def _select_command(profile: str, features: tuple[str, ...]) -> list[str]:
-    return ["authselect", "select", profile, *features, "--quiet"]
-
-
-def _authselect(*words: str) -> str:
-    return _output(_call(*words))
-
-
-def _call(*words: str) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(
-            [PROGRAM, *words],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="backslashreplace",
-            timeout=SECONDS,
-            check=False,
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise SessionwrapError(f"authselect did not run: {error}") from error
-
-
-def _output(done: subprocess.CompletedProcess[str]) -> str:
-    """Give what a call of authselect printed; SessionwrapError with that when it failed."""
-    if done.returncode:
-        said = (done.stderr.strip() or done.stdout.strip())[:500]
-        command = " ".join(["authselect", *done.args[1:]])
-        raise SessionwrapError(f"`{command}` failed with status {done.returncode}: {said}")
-    return done.stdout
+    return [PROGRAM, "select", profile, *features, "--quiet"]

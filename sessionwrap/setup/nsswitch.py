@@ -17,8 +17,11 @@ _WORD: Final = re.compile(r"[^\s\[]+(?:\s*\[[^]]*\])?")
 
 
 def line_of(text: str, database: str) -> str | None:
-    """Give the line of a database; None where there is none."""
-    for line in text.split("\n"):
+    """Give the line of a database, of several the last one: glibc heeds that (nss_database.c).
+
+    None where there is none.
+    """
+    for line in reversed(text.split("\n")):
         if _name(line) == database:
             return line
     return None
@@ -103,6 +106,6 @@ def _without(line: str, *, at_end: bool) -> str:
 
 def _replace(text: str, line: str, new: str | None) -> str:
     lines = text.split("\n")
-    place = lines.index(line)
+    place = len(lines) - 1 - lines[::-1].index(line)
     lines[place : place + 1] = [] if new is None else [new]
     return "\n".join(lines)

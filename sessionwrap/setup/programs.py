@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
-import stat
 import subprocess
 from typing import Final
 
@@ -12,14 +12,22 @@ from sessionwrap.errors import SessionwrapError
 
 SECONDS: Final = 120
 PATH: Final = "/usr/sbin:/usr/bin:/sbin:/bin"
+NEW: Final = ".sessionwrap-new"
+"""The end of the name of a file that is to replace another."""
 
 
-def run(*words: str) -> None:
-    """Run a program to its end; SessionwrapError with what it said when its status is not 0."""
-    done = call(*words)
+def run(*words: str) -> str:
+    """Run a program to its end and give its output; SessionwrapError when its status is not 0."""
+    return output(call(*words))
+
+
+def output(done: subprocess.CompletedProcess[str]) -> str:
+    """Give the output of a program; SessionwrapError with what it said when it failed."""
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip())[-500:]
-        raise SessionwrapError(f"`{' '.join(words)}` ended with status {done.returncode}: {said}")
+        command = " ".join(done.args)
+        raise SessionwrapError(f"`{command}` ended with status {done.returncode}: {said}")
+    return done.stdout
 
 
 def call(*words: str) -> subprocess.CompletedProcess[str]:
@@ -52,28 +60,44 @@ def is_booted() -> bool:
 def replace(path: str, text: str) -> None:
     """Replace a file so that a crash leaves the old or the new one, whole.
 
-    A link is followed. The mode stays, and is 0644 for a file that was not there; the directory
-    is made where it is missing. SessionwrapError where the disk says no.
+    A link is followed. Mode, owner and extended attributes (ACLs, SELinux's context) stay; a file
+    that was not there has mode 0644, and its directory is made where it is missing. It is on the
+    disk afterwards. SessionwrapError where the disk says no.
     """
     path = os.path.realpath(path)
-    new = f"{path}.sessionwrap-new"
+    directory, new = os.path.dirname(path), path + NEW
     try:
-        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-        if os.path.lexists(new):
-            os.unlink(new)  # left by a run that was killed
-        fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        os.makedirs(directory, mode=0o755, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(new)
+        fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with open(fd, "w", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-            os.fchmod(fd, _mode(path))
             file.write(text)
             file.flush()
+            _be_like(path, new)
             os.fsync(fd)
         os.rename(new, path)
+        _sync(directory)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            os.unlink(new)
         raise SessionwrapError(f"{path}: cannot be written: {error.strerror}") from error
 
 
-def _mode(path: str) -> int:
+def _be_like(path: str, new: str) -> None:
     try:
-        return stat.S_IMODE(os.stat(path).st_mode)
+        found = os.stat(path)
     except FileNotFoundError:
-        return 0o644
+        os.chmod(new, 0o644)
+        return
+    os.chown(new, found.st_uid, found.st_gid)
+    shutil.copystat(path, new)
+    os.utime(new)  # it has changed
+
+
+def _sync(directory: str) -> None:
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

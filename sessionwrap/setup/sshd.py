@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Final
 
 from sessionwrap import paths
@@ -11,11 +12,11 @@ from sessionwrap.setup import programs
 UNITS: Final = ("ssh.service", "sshd.service")
 """What Debian calls it, and what others do; one may be another name of the other."""
 PENDING: Final = paths.RUN_DIR + "/restart-sshd"
-"""There while sshd has to be restarted: a run that was killed before it did is made good."""
+"""There while sshd has to be restarted: a run that was killed, or could not, is made good."""
 
 
 def is_pending() -> bool:
-    """Tell whether an earlier run was killed before sshd was restarted."""
+    """Tell whether an earlier run has left sshd as it was."""
     return os.path.exists(PENDING)
 
 
@@ -28,16 +29,19 @@ def will_restart() -> None:
 def restart() -> None:
     """Restart the sshd that runs; connections stay. SessionwrapError: it does not run afterwards.
 
-    Nothing happens where its settings are broken: it would not come up again.
+    Where its settings are broken it would not come up again: then it is left running, a line on
+    stderr says so, and the next run tries again.
     """
     if not programs.is_booted():
         return
     programs.run("systemctl", "daemon-reload")
-    if programs.is_there("sshd") and programs.call("sshd", "-t").returncode == 0:
-        for unit in UNITS:
-            if _is_active(unit):
-                _restart(unit)
-                break
+    unit = next(filter(_is_active, UNITS), "") if programs.is_there("sshd") else ""
+    if unit and (broken := programs.call("sshd", "-t")).returncode:
+        said = broken.stderr.strip()[-500:]
+        print(f"sessionwrap: sshd has to be restarted and cannot be: {said}", file=sys.stderr)
+        return
+    if unit:
+        _restart(unit)
     if is_pending():
         os.unlink(PENDING)
 

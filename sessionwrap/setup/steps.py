@@ -7,13 +7,16 @@ The order is that of a safe way in: what a login leads to first, the way there l
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import glob
 import json
 import os
+from collections.abc import Iterator
 from typing import Any, Final, Protocol
 
-from sessionwrap import config_files, enrolment, paths, shells
+from sessionwrap import config_files, enrolment, paths
 from sessionwrap.errors import ConfigError, SessionwrapError
-from sessionwrap.setup import authselect, nsswitch, programs, sshd
+from sessionwrap.setup import authselect, nsswitch, pam_stack, programs, sshd
 
 STATE_FILE: Final = paths.STATE_DIR + "/setup.json"
 NSSWITCH: Final = "/etc/nsswitch.conf"
@@ -73,36 +76,44 @@ class Users:
 
 
 class Units:
-    """The recorder and the user database run, now and after the next boot."""
+    """The recorder and the user database run, now and after the next boot.
+
+    In an image that is being made only after that: presets may have left them off.
+    """
 
     def plan(self) -> list[str]:
-        if not programs.is_booted():
-            return []
         off = [unit for unit in UNITS if not self._is_on(unit)]
         return [f"enable and start {', '.join(off)}"] if off else []
 
     def do(self) -> None:
-        programs.run("systemctl", "daemon-reload")
-        programs.run("systemctl", "enable", "--now", *UNITS)
+        if programs.is_booted():
+            programs.run("systemctl", "daemon-reload")
+        programs.run("systemctl", "enable", *self._now(), *UNITS)
 
     def plan_undo(self) -> list[str]:
         # Each for itself: a run that was killed may have disabled what it did not stop.
-        on = programs.is_booted() and any(
-            self._is("is-enabled", unit) or self._is("is-active", unit) for unit in UNITS
-        )
+        on = any(self._is_enabled(unit) or self._is_active(unit) for unit in UNITS)
         return [f"stop and disable {', '.join(UNITS)}; recordings go on to their end"] if on else []
 
     def undo(self) -> None:
-        programs.run("systemctl", "disable", "--now", *UNITS)
+        programs.run("systemctl", "disable", *self._now(), *UNITS)
         # systemd leaves it, and NSS would knock there at each look-up.
         with contextlib.suppress(FileNotFoundError):
             os.unlink(paths.OVERLAY_SOCKET)
 
-    def _is_on(self, unit: str) -> bool:
-        return self._is("is-enabled", unit) and self._is("is-active", unit)
+    def _now(self) -> list[str]:
+        return ["--now"] if programs.is_booted() else []
 
-    def _is(self, question: str, unit: str) -> bool:
-        return programs.call("systemctl", "--quiet", question, unit).returncode == 0
+    def _is_on(self, unit: str) -> bool:
+        return self._is_enabled(unit) and (self._is_active(unit) or not programs.is_booted())
+
+    def _is_enabled(self, unit: str) -> bool:
+        return programs.call("systemctl", "--quiet", "is-enabled", unit).returncode == 0
+
+    def _is_active(self, unit: str) -> bool:
+        # In a chroot systemctl ignores the question, with status 0.
+        active = programs.call("systemctl", "--quiet", "is-active", unit).returncode == 0
+        return active and programs.is_booted()
 
 
 class Sshd:
@@ -169,11 +180,14 @@ class NameService:
     def plan_undo(self) -> list[str]:
         text, state = _text(NSSWITCH), _load_state()
         new = nsswitch.without_overlay(text, state["before"], state["after"])
-        return [
+        sentences = [
             f"{NSSWITCH}: `{nsswitch.line_of(new, name) or f'(no line for {name})'}`"
             for name in state["after"]
             if nsswitch.line_of(new, name) != nsswitch.line_of(text, name)
         ]
+        # Kept, it would tell the next unsetup to take back what others have done meanwhile.
+        forget = [f"remove {STATE_FILE}"] if os.path.exists(STATE_FILE) else []
+        return sentences or forget
 
     def undo(self) -> None:
         state = _load_state()
@@ -186,13 +200,13 @@ class DebianPam:
     """The hook is in the PAM stacks of logins, by pam-auth-update(8)."""
 
     def plan(self) -> list[str]:
-        if _runs_hook(_text(COMMON_SESSION)):
+        if pam_stack.runs_hook(_text(COMMON_SESSION)):
             return []
         return [f"switch the PAM hook on in {COMMON_SESSION} (pam-auth-update)"]
 
     def do(self) -> None:
         programs.run("pam-auth-update", "--enable", "sessionwrap")
-        if not _runs_hook(_text(COMMON_SESSION)):
+        if not pam_stack.runs_hook(_text(COMMON_SESSION)):
             raise SessionwrapError(
                 f"pam-auth-update left {COMMON_SESSION} as it is, for it was changed by hand. "
                 "Either `pam-auth-update --force --enable sessionwrap`, which undoes that, or "
@@ -208,12 +222,12 @@ class DebianPam:
         # pam-auth-update leaves a file alone that was changed by hand. A line of the hook that
         # stays there, or elsewhere, locks everybody out when the hook is removed.
         for path in self._stacks():
-            lines = _text(path).split("\n")
-            programs.replace(path, "\n".join(line for line in lines if not _runs_hook(line)))
+            programs.replace(path, pam_stack.without_hook(_text(path)))
 
     def _stacks(self) -> list[str]:
         paths_of = (f"{PAM_DIR}/{name}" for name in sorted(os.listdir(PAM_DIR)))
-        return [path for path in paths_of if os.path.isfile(path) and _runs_hook(_text(path))]
+        files = filter(os.path.isfile, paths_of)
+        return [path for path in files if pam_stack.runs_hook(_text(path))]
 
 
 class Authselect:
@@ -233,7 +247,10 @@ class Authselect:
 
 
 class Enrolled:
-    """Users whose passwd entry names our shell get their own back. Nobody is enrolled here."""
+    """Users whose passwd entry names our shell get their own back. Nobody is enrolled here.
+
+    Where it is not known what they had, undoing fails: they could not log in any more.
+    """
 
     def plan(self) -> list[str]:
         return []
@@ -242,7 +259,7 @@ class Enrolled:
         return
 
     def plan_undo(self) -> list[str]:
-        users = sorted(self._users())
+        users = self._users()
         return [f"give {', '.join(users)} their own shell back"] if users else []
 
     def undo(self) -> None:
@@ -251,7 +268,7 @@ class Enrolled:
 
     def _users(self) -> list[str]:
         try:
-            return list(shells.load())
+            return enrolment.users()
         except ConfigError as error:
             raise SessionwrapError(f"{error}: nobody can be given a shell back") from error
 
@@ -267,6 +284,24 @@ def steps() -> list[Step]:
     return [Users(), Units(), Sshd(), Enrolled(), NameService(), DebianPam()]
 
 
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Keep other runs out, and remove what one that was killed has left half written.
+
+    The kernel lets go of the lock when the process ends, however it ends.
+    """
+    fd = os.open("/etc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        files = (os.path.realpath(NSSWITCH), f"{PAM_DIR}/*", ROOT_DROPIN, STATE_FILE, sshd.PENDING)
+        for directory in map(os.path.dirname, files):
+            for left in glob.glob(f"{directory}/*{programs.NEW}"):
+                os.unlink(left)
+        yield
+    finally:
+        os.close(fd)
+
+
 def _load_state() -> dict[str, Any]:
     text = config_files.read_text_if_there(STATE_FILE)
     if text is None:
@@ -280,11 +315,6 @@ def _load_state() -> dict[str, Any]:
 
 def _save_state(state: dict[str, Any]) -> None:
     programs.replace(STATE_FILE, json.dumps(state, indent=1) + "\n")
-
-
-def _runs_hook(text: str) -> bool:
-    """Tell whether a PAM stack has the hook in a line that is no comment."""
-    return any(authselect.HOOK in line.partition("#")[0] for line in text.split("\n"))
 
 
 def _text(path: str) -> str:

@@ -27,6 +27,7 @@ from images import Image
 
 from sessionwrap import message_ids
 from tests.system.helpers import command, gets_in, login, logout, recordings, ssh, wait_for_end
+from tests.system.test_setup import tree
 
 SUITES = ("bookworm", "trixie")
 SCOPE = "[session_recording]\nscope = some\ngroups = wheel\n"
@@ -162,15 +163,26 @@ def installed(image: Image, package: Path) -> Iterator[Host]:
 
 
 @pytest.fixture(scope="module")
-def next_version(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a later version of the package, with other modules in it."""
-    directory = tmp_path_factory.mktemp("next")
-    tree, deb = directory / "tree", directory / "sessionwrap.deb"
+def next_versions(
+    packages: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """Make a later version of the packages, with other modules in it; by their names."""
+    return {name: later(deb, tmp_path_factory.mktemp("next")) for name, deb in packages.items()}
+
+
+@pytest.fixture(scope="module")
+def next_version(next_versions: dict[str, Path]) -> Path:
+    """Give the later version of the package that nearly every test installs."""
+    return next_versions["sessionwrap"]
+
+
+def later(package: Path, directory: Path) -> Path:
+    tree, deb = directory / "tree", directory / package.name.replace("_all", "+next_all")
     subprocess.run(["dpkg-deb", "--raw-extract", str(package), str(tree)], check=True)
     control = tree / "DEBIAN/control"
     text, count = re.subn(r"^(Version: .*)$", r"\1+next", control.read_text(), flags=re.MULTILINE)
     assert count == 1
-    control.write_text(text)
+    control.write_text(re.sub(r"\bsessionwrap \(= (.*?)\)", r"sessionwrap (= \1+next)", text))
     for module in tree.rglob("*.py"):
         module.write_text(module.read_text() + "\n# The next version.\n")
     build = ["dpkg-deb", "--build", "--root-owner-group", str(tree), str(deb)]
@@ -258,11 +270,55 @@ def test_an_upgrade_leaves_a_host_alone_that_was_taken_back(
     assert recordings(installed) == []
 
 
+APT = "apt-get -q -y --no-install-recommends --allow-downgrades install"
+
+
+@pytest.mark.parametrize("command_line", ["dpkg --install", APT])
+def test_both_packages_go_up_and_down_in_one_call_whatever_their_order(
+    image: Image,
+    packages: dict[str, Path],
+    next_versions: dict[str, Path],
+    command_line: str,
+) -> None:
+    with Host(image) as host:
+        host.install(*packages.values())
+        for debs in (next_versions, packages):
+            paths = [f"/root/{deb.name}" for deb in debs.values()]
+            for deb, path in zip(debs.values(), paths, strict=True):
+                host.copy_in(deb, path)
+            # Backwards once more: what is there already is unpacked over itself.
+            for order in (paths, paths[::-1]):
+                words = ["env", "DEBIAN_FRONTEND=noninteractive", *command_line.split(), *order]
+                with Logins(host, "alice") as of_alice:
+                    host.run(words, timeout=120)
+                of_alice.who_came_through()
+                assert host.run(["dpkg", "--audit"]).stdout == ""
+            shown = host.run(["dpkg-query", "-W", "-f", "${Version} ${Status}\n", *debs]).stdout
+            assert set(shown.splitlines()) == {
+                f"{version(debs['sessionwrap'])} install ok installed"
+            }
+            assert host.run(["readlink", "-f", "/usr/bin/tlog-rec-session"]).stdout == (
+                "/usr/bin/sessionwrap-shell\n"
+            )
+            assert gets_in(host, "alice")
+            assert gets_in(host, "bob")
+        host.run(["apt-get", "-q", "-y", "purge", "sessionwrap"])
+        assert host.run(["ls", "/usr/bin"]).stdout.split().count("tlog-rec-session") == 0
+        for user in ("alice", "bob", "root"):
+            assert gets_in(host, user)
+
+
+def version(deb: Path) -> str:
+    field = ["dpkg-deb", "--field", str(deb), "Version"]
+    return subprocess.run(field, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+
+
 @pytest.mark.parametrize("verb", ["--remove", "--purge"])
 def test_after_the_package_has_gone_everybody_logs_in_as_before(
     host: Host, package: Path, verb: str
 ) -> None:
     before, files = (host.run(["sh", "-c", what]).stdout for what in (LOGS_IN_BY, FILES))
+    etc = tree(host)
     host.install(package)
     with login(host, "alice") as early:
         command(early, "echo before")
@@ -278,6 +334,7 @@ def test_after_the_package_has_gone_everybody_logs_in_as_before(
     for user in ("alice", "bob", "root"):
         assert gets_in(host, user)
     dpkg(host, "--purge", "sessionwrap")
+    assert tree(host) == etc
     kept = {"/run/sessionwrap", "/run/sessionwrap/spool"} if verb == "--purge" else set()
     assert left_over(files, host.run(["sh", "-c", FILES]).stdout) == kept  # of the one that ran
 
