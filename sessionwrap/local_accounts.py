@@ -57,8 +57,11 @@ def parse_group(text: str) -> list[Group]:
 
 
 def parse_sources(text: str, database: str) -> tuple[str, ...]:
-    """Give the sources that nsswitch.conf names for a database, without actions in brackets."""
-    for line in text.split("\n"):
+    """Give the sources that nsswitch.conf names for a database, without actions in brackets.
+
+    Of two lines for one the last counts.
+    """
+    for line in reversed(text.split("\n")):
         name, colon, rest = line.partition("#")[0].partition(":")
         if colon and name.strip() == database:
             words = rest.replace("[", " [").replace("]", "] ").split()

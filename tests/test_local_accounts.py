@@ -123,6 +123,7 @@ def test_what_was_written_is_read(users: dict[str, int]) -> None:
         ("passwd: systemd [ NOTFOUND=return ] files\n", ("systemd", "files")),
         ("#passwd: sss\ngroup: sss\n", ("files",)),
         ("", ("files",)),
+        ("passwd: systemd files\npasswd: files sss # the last\n", ("files", "sss")),
     ],
 )
 def test_the_sources_of_nsswitch_are_read_without_their_actions(

@@ -327,7 +327,7 @@ def test_who_logged_in_while_the_scope_was_none_is_not_sure(overlay: Overlay) ->
 
 
 def test_after_more_connections_than_can_wait_nobody_from_before_is_sure(
-    overlay: Overlay, capfd: pytest.CaptureFixture[str]
+    capfd: pytest.CaptureFixture[str], overlay: Overlay
 ) -> None:
     began = now()
     overlay.process.send_signal(signal.SIGSTOP)

@@ -20,6 +20,7 @@ from tests.system.helpers import (
     login,
     logout,
     recordings,
+    ssh,
     wait_for_end,
 )
 

@@ -24,6 +24,7 @@ from tests.system.helpers import (
     played,
     recordings,
     ssh,
+    wait_for_end,
 )
 
 OURS = "/usr/bin/sessionwrap-shell"
@@ -159,11 +160,8 @@ def test_a_service_that_cannot_start_keeps_nobody_waiting_for_long(host: Host) -
     compiled = "/usr/lib/python3/dist-packages/sessionwrap/overlay/__pycache__/memory.*"
     host.run(["sh", "-ec", f"mv {module} /root; rm -f {compiled}"])
     host.run(["systemctl", "restart", "--no-block", "sessionwrap-userdb"])
-    for unit in ("sessionwrap-userdb.service", "sessionwrap-userdb.socket"):
-        words = ["systemctl", "is-failed", unit]
-        host.wait_until(
-            lambda words=words: host.run(words, check=False).stdout == "failed\n", timeout=60
-        )
+    ended = ["systemctl", "is-failed", "sessionwrap-userdb.service", "sessionwrap-userdb.socket"]
+    host.wait_until(lambda: host.run(ended, check=False).stdout == "failed\nfailed\n", timeout=60)
     assert gets_in(host, "root")
     assert gets_in(host, "bob")
     assert not gets_in(host, "alice")
