@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import socket
 import termios
 import time
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from typing import Final
 
 from sessionwrap import entries, handshake
 from sessionwrap.model import INPUT, OUTPUT, WINDOW, pack_winsize
-from sessionwrap.recorder import notices, terminal
+from sessionwrap.recorder import notices, running, terminal
 from sessionwrap.recorder.outbox import Outbox
 from sessionwrap.recorder.spool import Spool
 
@@ -58,6 +59,7 @@ class Relay:
 
     ``outer`` and ``master`` do not block. ``connection`` is that of a login shell that waits for
     its child, or -1: it says when the window changes and must be there as long as we are.
+    ``listener`` is where other workers ask what session the recording pty controls.
     ``start`` is CLOCK_MONOTONIC at the first event, in nanoseconds. ``may_lose``: while the sink
     is stuck, what cannot be recorded passes all the same; ``lost`` counts its bytes.
     """
@@ -68,6 +70,7 @@ class Relay:
         outer: int,
         master: int,
         connection: int,
+        listener: socket.socket,
         spool: Spool,
         outbox: Outbox,
         sink_fileno: Callable[[], int],
@@ -108,8 +111,10 @@ class Relay:
             master: self._on_master,
             signals.fd: self._on_signals,
             connection: self._on_connection,
+            listener.fileno(): lambda _happened: running.answer(listener, master),
         }
         self._set_polled(signals.fd, _IN)
+        self._set_polled(listener.fileno(), _IN)
         if connection >= 0:
             self._set_polled(connection, _IN)
         self._watch()

@@ -1,19 +1,44 @@
-"""Which recordings run, and on which recording pty.
+"""Which recordings run, and what they show.
 
 Each worker leaves a link `pts-N` beside the spools that names its recording. So the recorder knows
-a terminal that it made itself, when it is passed one.
+a terminal that it made itself, when it is passed one. A socket beside it tells which session that
+terminal controls at this moment: only who holds a master can ask for that.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
-from typing import Final
+import socket
+import sys
+from typing import Final, NamedTuple
 
 from sessionwrap import paths, tickets
 from sessionwrap.recorder.spool import SUFFIX
 
 PTS_MAJOR: Final = 136
 """Major number of Unix98 pty slaves (devices.txt of the kernel)."""
+ANSWER_SECONDS: Final = 2.0
+"""How long another worker may take to say which session its pty controls."""
+_TIOCGSID: Final = 0x5429
+"""asm-generic/ioctls.h; termios has no name for it."""
+_SID_BYTES: Final = 4
+
+
+class _Process(NamedTuple):
+    """What the kernel says of a process: proc(5). ``terminal`` is a device number, 0 for none."""
+
+    parent: int
+    session: int
+    terminal: int
+    start: int
+    uids: tuple[int, ...]
+
+    @property
+    def is_roots(self) -> bool:
+        """Whether it is nobody's but root's: not a set-user-ID program's caller's either."""
+        return set(self.uids) == {0}
 
 
 def recording_id(pid: int) -> str:
@@ -42,6 +67,8 @@ def link_pty(slave: int, rec: str) -> None:
 
 def unlink_pty(tty: str, rec: str) -> None:
     """Take the note back, unless the pty (/dev/pts/N) has become another recording's meanwhile."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(_socket_path(rec))
     link = f"{paths.SPOOL_DIR}/pts-{tty.rpartition('/')[2]}"
     try:
         if os.readlink(link) == rec:
@@ -62,17 +89,97 @@ def recording_on(device: int) -> str:
     return rec if running else ""
 
 
-def recording_of_terminal(terminal: int, pid: int) -> str:
-    """Give the recording whose pty ``terminal`` is, if that is what controls process ``pid``."""
+def listen(rec: str) -> socket.socket:
+    """Open the socket at which a worker is asked what session its pty controls; see ``answer``."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener.setblocking(False)
+    listener.bind(_socket_path(rec))
+    listener.listen()
+    return listener
+
+
+def answer(listener: socket.socket, master: int) -> None:
+    """Tell one who asks which session the slave of ``master`` controls: 0 for none."""
+    try:
+        connection, _ = listener.accept()
+    except OSError:
+        return  # gone again
+    with connection, contextlib.suppress(OSError):
+        try:
+            sid = fcntl.ioctl(master, _TIOCGSID, bytes(_SID_BYTES))
+        except OSError:
+            sid = bytes(_SID_BYTES)
+        connection.send(sid)
+
+
+def _session_on_pty_of(rec: str) -> int:
+    """Ask the worker of a recording which session its pty controls; OSError without an answer."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as asking:
+        asking.settimeout(ANSWER_SECONDS)
+        asking.connect(_socket_path(rec))
+        return int.from_bytes(asking.recv(_SID_BYTES), sys.byteorder)
+
+
+def recording_that_shows(terminal: int, pid: int, ticket: tickets.Ticket) -> str:
+    """Give the recording that has all that is shown on ``terminal``; "" where none is sure to.
+
+    Only for what controls process ``pid``, whose login has ``ticket``.
+    """
     found = os.fstat(terminal)
     try:
         same_instance = found.st_dev == os.stat("/dev/pts").st_dev
         controlling = tickets.terminal_of(pid)
+        if not same_instance or controlling != found.st_rdev:
+            return ""
+        return recording_on(found.st_rdev) or _recording_behind(found.st_rdev, pid, ticket)
     except OSError:
         return ""
-    if not same_instance or controlling != found.st_rdev:
+
+
+def _recording_behind(device: int, pid: int, ticket: tickets.Ticket) -> str:
+    """Give the recording that shows a pty which the PAM application opened for this login: sudo's.
+
+    sudo with `use_pty` shows its pty on its own controlling terminal. A process that it forks,
+    root's too, leads the session on that pty and forks the shell (exec_pty.c, exec_monitor.c of
+    sudo). Only who leads a session changes what controls it, and these two are out of the user's
+    reach. Nothing like it can be said of `su -P`: it shows its pty on its stdin and stdout, whatever
+    they are (pty-session.c of util-linux), and the user's own process leads the session.
+
+    A terminal's number says too little: it may be of another devpts instance, which any user can
+    mount. So the worker of that recording is asked which session its pty controls. OSError where
+    a process or that worker has gone.
+    """
+    leader = _process(pid).session
+    application = _process(ticket.pid)
+    rec = recording_on(application.terminal)
+    if leader == pid or not rec or not ticket.start:
         return ""
-    return recording_on(found.st_rdev)
+    session = _session_on_pty_of(rec)
+    # Only now: what controls a process that leads no session does not change but to nothing.
+    application, between, caller = _process(ticket.pid), _process(leader), _process(pid)
+    holds = (
+        (application.start, application.session) == (ticket.start, session)
+        and application.is_roots
+        and recording_on(application.terminal) == rec
+        and between.is_roots
+        and (between.parent, between.session) == (ticket.pid, leader)
+        and between.terminal == device
+        and (caller.session, caller.terminal) == (leader, device)
+    )
+    return rec if holds else ""
+
+
+def _process(pid: int) -> _Process:
+    fields = tickets.stat_fields(pid)
+    with open(f"/proc/{pid}/status", "rb") as file:
+        uids = next(line for line in file if line.startswith(b"Uid:"))
+    return _Process(
+        parent=int(fields[1]),
+        session=int(fields[3]),
+        terminal=int(fields[4]),
+        start=int(fields[19]),
+        uids=tuple(int(uid) for uid in uids.split()[1:]),
+    )
 
 
 def parent_of(pid: int) -> str:
@@ -92,3 +199,7 @@ def parent_of(pid: int) -> str:
 
 def _link(device: int) -> str:
     return f"{paths.SPOOL_DIR}/pts-{os.minor(device)}"
+
+
+def _socket_path(rec: str) -> str:
+    return f"{paths.SPOOL_DIR}/{rec}.session"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from host import Host
 
 from tests.system import ways
 from tests.system.helpers import alerts, command, login, logout, played, recordings, ssh, workers
 
+_ELSEWHERE = "/usr/local/share/elsewhere.py"
 WAYS = {
     "sshd": ways.SSH,
     "console": ways.CONSOLE,
@@ -76,8 +79,11 @@ def test_su_within_a_recorded_terminal_is_an_entry_and_no_second_recording(ready
     assert alerts(ready) == []
 
 
-def test_sudo_without_a_pty_of_its_own_is_an_entry_within_the_recording(ready: Host) -> None:
-    ready.write("/etc/sudoers.d/pty", "Defaults !use_pty\n", 0o440)
+@pytest.mark.parametrize("setting", ["use_pty", "!use_pty"])
+def test_sudo_in_a_recorded_terminal_is_an_entry_and_no_second_recording(
+    ready: Host, setting: str
+) -> None:
+    ready.write("/etc/sudoers.d/pty", f"Defaults {setting}\n", 0o440)
     with login(ready, "alice") as terminal:
         outer = ways.facts(terminal)
         terminal.sendline("sudo -iu carol")
@@ -86,14 +92,18 @@ def test_sudo_without_a_pty_of_its_own_is_an_entry_within_the_recording(ready: H
         assert ways.leave(terminal) == 3
         logout(terminal)
     recording, nested = ways.settled(ready, 1)
-    assert inner == ways.Facts("carol", outer.tty, "-bash", "/bin/bash", "yes", outer.session, 0)
+    assert (inner.tty == outer.tty) == (setting == "!use_pty")
+    assert inner == ways.Facts("carol", inner.tty, "-bash", "/bin/bash", "yes", outer.session, 0)
     assert (nested["user"], nested["service"], nested["kind"]) == ("carol", "sudo-i", "nested")
-    assert nested["parent"] == recording["rec"]
+    assert (nested["parent"], nested["tty"]) == (recording["rec"], inner.tty)
+    assert (recording["user"], recording["parent"]) == ("alice", "")
+    assert b"carol " + inner.tty.encode() in played(ready, recording["rec"])
+    assert ("carol", "sudo-i", "recorded") in ways.login_entries(ready)
     assert alerts(ready) == []
 
 
 @pytest.mark.parametrize(
-    "line", ["sudo -iu carol", "sudo su -P - carol", "script -qc 'su - carol'"]
+    "line", ["sudo su -P - carol", "script -qc 'su - carol'", "script -qc 'sudo -iu carol'"]
 )
 def test_a_terminal_opened_within_a_recorded_one_is_a_recording_that_names_its_parent(
     ready: Host, line: str
@@ -113,6 +123,23 @@ def test_a_terminal_opened_within_a_recorded_one_is_a_recording_that_names_its_p
     shown = f"carol {facts.tty}".encode()
     assert shown in played(ready, inner["rec"])
     assert shown in played(ready, outer["rec"])
+    assert alerts(ready) == []
+
+
+@pytest.mark.parametrize(
+    ("how", "line"), [("devpts", "sudo -iu carol"), ("streams", "su -P - carol")]
+)
+def test_what_su_or_sudo_show_on_another_terminal_than_the_recorded_one_is_recorded(
+    ready: Host, how: str, line: str
+) -> None:
+    ready.copy_in(Path(__file__).parent / "attacks/elsewhere.py", _ELSEWHERE)
+    with login(ready, "alice") as terminal:
+        assert command(terminal, f"python3 {_ELSEWHERE} {how} {line}") == "it said carol\r\n"
+        logout(terminal)
+    outer, inner = ways.settled(ready, 2)
+    assert (inner["user"], inner["kind"], inner["parent"]) == ("carol", "terminal", outer["rec"])
+    assert b"id -un\r\ncarol" in played(ready, inner["rec"])
+    assert b"id -un\r\ncarol" not in played(ready, outer["rec"])
     assert alerts(ready) == []
 
 

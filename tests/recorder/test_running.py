@@ -1,0 +1,55 @@
+"""What running recordings say of their ptys: real ones, and processes that they control."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import subprocess
+import termios
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sessionwrap import paths
+from sessionwrap.recorder import running
+
+
+@pytest.fixture
+def pty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, int]]:
+    monkeypatch.setattr(paths, "SPOOL_DIR", str(tmp_path))
+    master, slave = os.openpty()
+    yield master, slave
+    os.close(master)
+    os.close(slave)
+
+
+def asked(rec: str, listener: socket.socket, master: int) -> int:
+    """Give what a worker that is asked answers."""
+    listener.setblocking(True)
+    worker = threading.Thread(target=running.answer, args=(listener, master))
+    worker.start()
+    try:
+        return running._session_on_pty_of(rec)
+    finally:
+        worker.join()
+
+
+def test_a_worker_says_which_session_its_pty_controls(pty: tuple[int, int]) -> None:
+    master, slave = pty
+
+    def take() -> None:
+        os.setsid()
+        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+
+    with running.listen("rec") as listener:
+        assert asked("rec", listener, master) == 0
+        with subprocess.Popen(["/bin/cat"], stdin=slave, preexec_fn=take) as leader:  # noqa: PLW1509
+            assert asked("rec", listener, master) == leader.pid
+            leader.terminate()
+        assert asked("rec", listener, master) == 0
+    running.unlink_pty("/dev/pts/0", "rec")
+    with pytest.raises(FileNotFoundError):
+        running._session_on_pty_of("rec")
