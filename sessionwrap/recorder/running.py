@@ -142,8 +142,8 @@ def _recording_behind(device: int, pid: int, ticket: tickets.Ticket) -> str:
     sudo with `use_pty` shows its pty on its own controlling terminal. A process that it forks,
     root's too, leads the session on that pty and forks the shell (exec_pty.c, exec_monitor.c of
     sudo). Only who leads a session changes what controls it, and these two are out of the user's
-    reach. Nothing like it can be said of `su -P`: it shows its pty on its stdin and stdout, whatever
-    they are (pty-session.c of util-linux), and the user's own process leads the session.
+    reach. Nothing like it can be said of `su -P`: it shows its pty on its stdin and stdout,
+    whatever they are (pty-session.c of util-linux), and the user's own process leads the session.
 
     A terminal's number says too little: it may be of another devpts instance, which any user can
     mount. So the worker of that recording is asked which session its pty controls. OSError where
@@ -169,16 +169,25 @@ def _recording_behind(device: int, pid: int, ticket: tickets.Ticket) -> str:
     return rec if holds else ""
 
 
+def uids_of(pid: int) -> tuple[int, ...]:
+    """Give the real, effective, saved and filesystem uid of a process: proc(5). OSError.
+
+    Not the owner of /proc/PID: that is root where the process is not dumpable, which a user's
+    process can be if it wants to.
+    """
+    with open(f"/proc/{pid}/status", "rb") as file:
+        line = next(line for line in file if line.startswith(b"Uid:"))
+    return tuple(int(uid) for uid in line.split()[1:])
+
+
 def _process(pid: int) -> _Process:
     fields = tickets.stat_fields(pid)
-    with open(f"/proc/{pid}/status", "rb") as file:
-        uids = next(line for line in file if line.startswith(b"Uid:"))
     return _Process(
         parent=int(fields[1]),
         session=int(fields[3]),
         terminal=int(fields[4]),
         start=int(fields[19]),
-        uids=tuple(int(uid) for uid in uids.split()[1:]),
+        uids=uids_of(pid),
     )
 
 

@@ -125,9 +125,13 @@ def test_another_shell_without_a_terminal_is_an_alert_at_the_end(host: Host) -> 
     assert "by su was to be recorded, but its shell has asked for no recording" in alert["MESSAGE"]
 
 
-def test_a_login_shell_that_was_swapped_after_the_hook_is_an_alert(host: Host) -> None:
-    """A launch point that root replaces: all is in place for the hook, and nothing asks."""
-    host.run(["cp", "/bin/bash", "/usr/bin/swapped"])
+@pytest.mark.parametrize("mode", ["755", "711"], ids=["readable", "unreadable"])
+def test_a_login_shell_that_was_swapped_after_the_hook_is_an_alert(host: Host, mode: str) -> None:
+    """A launch point that root replaces: all is in place for the hook, and nothing asks.
+
+    What runs a file that its user cannot read is not dumpable, and its /proc/PID is root's.
+    """
+    host.run(["install", "-m", mode, "/bin/bash", "/usr/bin/swapped"])
     host.run(["mount", "--bind", "/usr/bin/swapped", "/usr/bin/sessionwrap-shell"])
     with login(host, "alice") as terminal:
         (alert,) = host.wait_for_entries(UNSEEN)
