@@ -166,6 +166,21 @@ def test_a_shell_that_never_asked_is_found_by_a_recorder_that_was_restarted_too(
         logout(terminal)
 
 
+def test_nobody_waits_at_logout_for_a_journal_that_is_away(host: Host) -> None:
+    """What is left to store goes to a file; the journal is told of the end when it is back."""
+    writer = '{"writer": "file", "file": {"path": "/var/log/sessionwrap/log"}}'
+    host.write("/etc/sessionwrap/rec-session.conf", writer)
+    host.run(["systemctl", "restart", "sessionwrapd.service"])
+    journald = ["systemd-journald.socket", "systemd-journald-dev-log.socket"]
+    journald += ["systemd-journald-audit.socket", "systemd-journald.service"]
+    with login(host, "alice") as terminal:
+        host.run(["systemctl", "stop", *journald])
+        assert logout(terminal, 3) == 3
+    host.run(["systemctl", "start", *journald])
+    (recording,) = wait_for_end(host)
+    assert recording["complete"]
+
+
 @pytest.mark.parametrize(
     ("message_id", "what_to_do"),
     [
