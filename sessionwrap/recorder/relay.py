@@ -59,7 +59,7 @@ class Relay:
 
     ``outer`` and ``master`` do not block. ``connection`` is that of a login shell that waits for
     its child, or -1: it says when the window changes and must be there as long as we are.
-    ``listener`` is where other workers ask what session the recording pty controls.
+    ``listener`` is where other workers ask about this recording (``running.answer``).
     ``start`` is CLOCK_MONOTONIC at the first event, in nanoseconds. ``may_lose``: while the sink
     is stuck, what cannot be recorded passes all the same; ``lost`` counts its bytes.
     """
@@ -111,7 +111,9 @@ class Relay:
             master: self._on_master,
             signals.fd: self._on_signals,
             connection: self._on_connection,
-            listener.fileno(): lambda _happened: running.answer(listener, master),
+            listener.fileno(): lambda _happened: running.answer(
+                listener, master, may_lose=may_lose
+            ),
         }
         self._set_polled(signals.fd, _IN)
         self._set_polled(listener.fileno(), _IN)

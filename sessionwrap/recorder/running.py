@@ -1,8 +1,9 @@
 """Which recordings run, and what they show.
 
 Each worker leaves a link `pts-N` beside the spools that names its recording. So the recorder knows
-a terminal that it made itself, when it is passed one. A socket beside it tells which session that
-terminal controls at this moment: only who holds a master can ask for that.
+a terminal that it made itself, when it is passed one. At a socket beside it the worker tells which
+session that terminal controls at this moment, for only who holds a master can see that, and whether
+it may lose what is shown.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ import contextlib
 import fcntl
 import os
 import socket
-import sys
+import struct
 from typing import Final, NamedTuple
 
-from sessionwrap import paths, tickets
+from sessionwrap import paths, scope, tickets
 from sessionwrap.recorder.spool import SUFFIX
 
 PTS_MAJOR: Final = 136
@@ -23,7 +24,15 @@ ANSWER_SECONDS: Final = 2.0
 """How long another worker may take to say which session its pty controls."""
 _TIOCGSID: Final = 0x5429
 """asm-generic/ioctls.h; termios has no name for it."""
-_SID_BYTES: Final = 4
+_SID: Final = struct.Struct("i")
+_STATE: Final = struct.Struct("i?")
+
+
+class _State(NamedTuple):
+    """What a worker says of its recording: the session on its pty (0: none), and its policy."""
+
+    session: int
+    may_lose: bool
 
 
 class _Process(NamedTuple):
@@ -90,7 +99,7 @@ def recording_on(device: int) -> str:
 
 
 def listen(rec: str) -> socket.socket:
-    """Open the socket at which a worker is asked what session its pty controls; see ``answer``."""
+    """Open the socket at which other workers ask the one of ``rec``; see ``answer``."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     listener.setblocking(False)
     listener.bind(_socket_path(rec))
@@ -98,42 +107,47 @@ def listen(rec: str) -> socket.socket:
     return listener
 
 
-def answer(listener: socket.socket, master: int) -> None:
-    """Tell one who asks which session the slave of ``master`` controls: 0 for none."""
+def answer(listener: socket.socket, master: int, *, may_lose: bool) -> None:
+    """Tell one who asks which session the slave of ``master`` controls, and ``may_lose``."""
     try:
         connection, _ = listener.accept()
     except OSError:
         return  # gone again
     with connection, contextlib.suppress(OSError):
         try:
-            sid = fcntl.ioctl(master, _TIOCGSID, bytes(_SID_BYTES))
+            (session,) = _SID.unpack(fcntl.ioctl(master, _TIOCGSID, bytes(_SID.size)))
         except OSError:
-            sid = bytes(_SID_BYTES)
-        connection.send(sid)
+            session = 0
+        connection.send(_STATE.pack(session, may_lose))
 
 
-def _session_on_pty_of(rec: str) -> int:
-    """Ask the worker of a recording which session its pty controls; OSError without an answer."""
+def _ask(rec: str) -> _State:
+    """Ask the worker of a recording; OSError without an answer."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as asking:
         asking.settimeout(ANSWER_SECONDS)
         asking.connect(_socket_path(rec))
-        return int.from_bytes(asking.recv(_SID_BYTES), sys.byteorder)
+        data = asking.recv(_STATE.size)
+    if len(data) != _STATE.size:
+        raise ConnectionResetError(f"the worker of {rec} has ended")
+    return _State(*_STATE.unpack(data))
 
 
 def recording_that_shows(terminal: int, pid: int, ticket: tickets.Ticket) -> str:
     """Give the recording that has all that is shown on ``terminal``; "" where none is sure to.
 
-    Only for what controls process ``pid``, whose login has ``ticket``.
+    Only for what controls process ``pid``, whose login has ``ticket``. A recording that may lose
+    something is none for a login of which nothing may be lost.
     """
     found = os.fstat(terminal)
     try:
         same_instance = found.st_dev == os.stat("/dev/pts").st_dev
-        controlling = tickets.terminal_of(pid)
-        if not same_instance or controlling != found.st_rdev:
+        if not same_instance or tickets.terminal_of(pid) != found.st_rdev:
             return ""
-        return recording_on(found.st_rdev) or _recording_behind(found.st_rdev, pid, ticket)
+        rec = recording_on(found.st_rdev) or _recording_behind(found.st_rdev, pid, ticket)
+        too_lenient = rec and ticket.policy == scope.STRICT and _ask(rec).may_lose
     except OSError:
         return ""
+    return "" if too_lenient else rec
 
 
 def _recording_behind(device: int, pid: int, ticket: tickets.Ticket) -> str:
@@ -154,7 +168,7 @@ def _recording_behind(device: int, pid: int, ticket: tickets.Ticket) -> str:
     rec = recording_on(application.terminal)
     if leader == pid or not rec or not ticket.start:
         return ""
-    session = _session_on_pty_of(rec)
+    session = _ask(rec).session
     # Only now: what controls a process that leads no session does not change but to nothing.
     application, between, caller = _process(ticket.pid), _process(leader), _process(pid)
     holds = (

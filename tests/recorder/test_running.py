@@ -26,13 +26,15 @@ def pty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, 
     os.close(slave)
 
 
-def asked(rec: str, listener: socket.socket, master: int) -> int:
-    """Give what a worker that is asked answers."""
+def asked(listener: socket.socket, master: int, *, may_lose: bool = False) -> tuple[int, bool]:
+    """Give what the worker of `rec` answers."""
     listener.setblocking(True)
-    worker = threading.Thread(target=running.answer, args=(listener, master))
+    worker = threading.Thread(
+        target=running.answer, args=(listener, master), kwargs={"may_lose": may_lose}
+    )
     worker.start()
     try:
-        return running._session_on_pty_of(rec)
+        return running._ask("rec")
     finally:
         worker.join()
 
@@ -45,11 +47,11 @@ def test_a_worker_says_which_session_its_pty_controls(pty: tuple[int, int]) -> N
         fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
 
     with running.listen("rec") as listener:
-        assert asked("rec", listener, master) == 0
+        assert asked(listener, master, may_lose=True) == (0, True)
         with subprocess.Popen(["/bin/cat"], stdin=slave, preexec_fn=take) as leader:  # noqa: PLW1509
-            assert asked("rec", listener, master) == leader.pid
+            assert asked(listener, master) == (leader.pid, False)
             leader.terminate()
-        assert asked("rec", listener, master) == 0
+        assert asked(listener, master) == (0, False)
     running.unlink_pty("/dev/pts/0", "rec")
     with pytest.raises(FileNotFoundError):
-        running._session_on_pty_of("rec")
+        running._ask("rec")

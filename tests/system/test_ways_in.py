@@ -79,6 +79,20 @@ def test_su_within_a_recorded_terminal_is_an_entry_and_no_second_recording(ready
     assert alerts(ready) == []
 
 
+def test_who_may_lose_nothing_is_not_within_a_recording_that_may(ready: Host) -> None:
+    ready.write("/etc/sessionwrap/conf.d/p.conf", "[failure_policy]\nbest_effort_users = alice\n")
+    with login(ready, "alice") as terminal:
+        terminal.sendline("su - carol")
+        ways.give_password(terminal)
+        assert ways.facts(terminal).user == "carol"
+        ways.leave(terminal)
+        logout(terminal)
+    outer, inner = ways.settled(ready, 2)
+    assert (outer["user"], inner["user"]) == ("alice", "carol")
+    assert (inner["kind"], inner["parent"]) == ("terminal", outer["rec"])
+    assert alerts(ready) == []
+
+
 @pytest.mark.parametrize("setting", ["use_pty", "!use_pty"])
 def test_sudo_in_a_recorded_terminal_is_an_entry_and_no_second_recording(
     ready: Host, setting: str
