@@ -45,9 +45,9 @@ class _Process(NamedTuple):
     uids: tuple[int, ...]
 
     @property
-    def is_roots(self) -> bool:
-        """Whether it is nobody's but root's: not a set-user-ID program's caller's either."""
-        return set(self.uids) == {0}
+    def runs_as_root(self) -> bool:
+        """Whether its rights are root's alone. The real uid of sudo is that of its caller."""
+        return set(self.uids[1:]) == {0}
 
 
 def recording_id(pid: int) -> str:
@@ -153,11 +153,11 @@ def recording_that_shows(terminal: int, pid: int, ticket: tickets.Ticket) -> str
 def _recording_behind(device: int, pid: int, ticket: tickets.Ticket) -> str:
     """Give the recording that shows a pty which the PAM application opened for this login: sudo's.
 
-    sudo with `use_pty` shows its pty on its own controlling terminal. A process that it forks,
-    root's too, leads the session on that pty and forks the shell (exec_pty.c, exec_monitor.c of
-    sudo). Only who leads a session changes what controls it, and these two are out of the user's
-    reach. Nothing like it can be said of `su -P`: it shows its pty on its stdin and stdout,
-    whatever they are (pty-session.c of util-linux), and the user's own process leads the session.
+    sudo with `use_pty` shows its pty on its own controlling terminal. A process that it forks leads
+    the session on that pty and forks the shell (exec_pty.c, exec_monitor.c of sudo). Only who leads
+    a session changes what controls it, and these two, which run as root, no user can trace.
+    Nothing like it can be said of `su -P`: it shows its pty on its stdin and stdout, whatever they
+    are (pty-session.c of util-linux), and the user's own process leads the session.
 
     A terminal's number says too little: it may be of another devpts instance, which any user can
     mount. So the worker of that recording is asked which session its pty controls. OSError where
@@ -173,9 +173,9 @@ def _recording_behind(device: int, pid: int, ticket: tickets.Ticket) -> str:
     application, between, caller = _process(ticket.pid), _process(leader), _process(pid)
     holds = (
         (application.start, application.session) == (ticket.start, session)
-        and application.is_roots
+        and application.runs_as_root
         and recording_on(application.terminal) == rec
-        and between.is_roots
+        and between.runs_as_root
         and (between.parent, between.session) == (ticket.pid, leader)
         and between.terminal == device
         and (caller.session, caller.terminal) == (leader, device)

@@ -2,7 +2,7 @@
 
 `streams`: its standard streams are a pty of ours, its controlling terminal is the recorded one.
 `devpts`: its standard streams are the recorded terminal, and what controls it is a pty of a devpts
-instance of our own, with the same number. Says what the shell there answered to `id -un`.
+instance of our own, with the same number. Says whether the shell there is carol's.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def main() -> None:
             break
         if answers and seen.endswith(answers[0][0]):
             os.write(master, answers.pop(0)[1])
-    print("it said", seen.split(b"\r\n")[-3].decode())
+    print("it said carol" if b"\r\ncarol\r\n" in seen else seen)
 
 
 main()
