@@ -172,16 +172,16 @@ class _Session:
         outer.give_back()
         os.close(outer.fd)
         self._connection.close()
+
+        def say_end() -> None:
+            _log_end(recording, outbox.messages, patient=True)
+
         if not said:
             _wait_for_sink(outbox, sink, relay)
-            _log_end(recording, outbox.messages, patient=True)
+            say_end()
         spool.remove()
         if confirm.can_confirm(self._settings):
-            confirm.confirm(
-                recording,
-                outbox.messages,
-                lambda: _log_end(recording, outbox.messages, patient=True),
-            )
+            confirm.confirm(recording, outbox.messages, say_end)
 
     def _make_spool(self, head: Head, recording: Recording) -> Spool:
         size = self._settings.number("recorder.spool_size")
