@@ -164,7 +164,7 @@ def find_programs(ticket: tickets.Ticket) -> dict[int, str]:
             continue
         pid = int(name)
         try:
-            if ticket.uid not in running.uids_of(pid):
+            if os.stat(f"/proc/{name}").st_uid != ticket.uid:
                 continue
             if tickets.session_of(pid) != ticket.session:
                 continue

@@ -16,14 +16,13 @@ import struct
 from typing import Final, NamedTuple
 
 from sessionwrap import paths, scope, tickets
+from sessionwrap.handover import TIOCGSID
 from sessionwrap.recorder.spool import SUFFIX
 
 PTS_MAJOR: Final = 136
 """Major number of Unix98 pty slaves (devices.txt of the kernel)."""
 ANSWER_SECONDS: Final = 2.0
 """How long another worker may take to say which session its pty controls."""
-_TIOCGSID: Final = 0x5429
-"""asm-generic/ioctls.h; termios has no name for it."""
 _SID: Final = struct.Struct("i")
 _STATE: Final = struct.Struct("i?")
 
@@ -36,18 +35,15 @@ class _State(NamedTuple):
 
 
 class _Process(NamedTuple):
-    """What the kernel says of a process: proc(5). ``terminal`` is a device number, 0 for none."""
+    """What the kernel says of a process: proc(5). ``terminal`` is a device number, 0 for none;
+    ``uid`` is the effective one.
+    """
 
     parent: int
     session: int
     terminal: int
     start: int
-    uids: tuple[int, ...]
-
-    @property
-    def runs_as_root(self) -> bool:
-        """Whether its rights are root's alone. The real uid of sudo is that of its caller."""
-        return set(self.uids[1:]) == {0}
+    uid: int
 
 
 def recording_id(pid: int) -> str:
@@ -115,7 +111,7 @@ def answer(listener: socket.socket, master: int, *, may_lose: bool) -> None:
         return  # gone again
     with connection, contextlib.suppress(OSError):
         try:
-            (session,) = _SID.unpack(fcntl.ioctl(master, _TIOCGSID, bytes(_SID.size)))
+            (session,) = _SID.unpack(fcntl.ioctl(master, TIOCGSID, bytes(_SID.size)))
         except OSError:
             session = 0
         connection.send(_STATE.pack(session, may_lose))
@@ -164,34 +160,21 @@ def _recording_behind(device: int, pid: int, ticket: tickets.Ticket) -> str:
     a process or that worker has gone.
     """
     leader = _process(pid).session
-    application = _process(ticket.pid)
-    rec = recording_on(application.terminal)
+    outer = tickets.terminal_of(ticket.pid)
+    rec = recording_on(outer)
     if leader == pid or not rec or not ticket.start:
         return ""
     session = _ask(rec).session
     # Only now: what controls a process that leads no session does not change but to nothing.
     application, between, caller = _process(ticket.pid), _process(leader), _process(pid)
     holds = (
-        (application.start, application.session) == (ticket.start, session)
-        and application.runs_as_root
-        and recording_on(application.terminal) == rec
-        and between.runs_as_root
-        and (between.parent, between.session) == (ticket.pid, leader)
-        and between.terminal == device
+        (application.uid, application.start) == (0, ticket.start)
+        and (application.session, application.terminal) == (session, outer)
+        and (between.uid, between.parent) == (0, ticket.pid)
+        and (between.session, between.terminal) == (leader, device)
         and (caller.session, caller.terminal) == (leader, device)
     )
     return rec if holds else ""
-
-
-def uids_of(pid: int) -> tuple[int, ...]:
-    """Give the real, effective, saved and filesystem uid of a process: proc(5). OSError.
-
-    Not the owner of /proc/PID: that is root where the process is not dumpable, which a user's
-    process can be if it wants to.
-    """
-    with open(f"/proc/{pid}/status", "rb") as file:
-        line = next(line for line in file if line.startswith(b"Uid:"))
-    return tuple(int(uid) for uid in line.split()[1:])
 
 
 def _process(pid: int) -> _Process:
@@ -201,7 +184,7 @@ def _process(pid: int) -> _Process:
         session=int(fields[3]),
         terminal=int(fields[4]),
         start=int(fields[19]),
-        uids=uids_of(pid),
+        uid=os.stat(f"/proc/{pid}").st_uid,
     )
 
 

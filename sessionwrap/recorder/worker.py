@@ -163,8 +163,8 @@ class _Session:
         stored = _send_everything(outbox, relay)
         ended = time.time_ns() // 1000
         recording = recording._replace(end=ended, reason=reason, lost=relay.lost)
-        # The journal may be away, and others store all the same: nobody's logout waits for it.
-        said = stored and _log_end(recording, outbox.messages)
+        if stored:
+            _log_end(recording, outbox.messages)
         utmp.move_line(recording.tty, outer_name)
         running.unlink_pty(recording.tty, recording.rec)
         # Only now: the login program takes the closing of this terminal for the end.
@@ -172,16 +172,14 @@ class _Session:
         outer.give_back()
         os.close(outer.fd)
         self._connection.close()
-
-        def say_end() -> None:
-            _log_end(recording, outbox.messages, patient=True)
-
-        if not said:
+        if not stored:
             _wait_for_sink(outbox, sink, relay)
-            say_end()
+            _log_end(recording, outbox.messages)
         spool.remove()
         if confirm.can_confirm(self._settings):
-            confirm.confirm(recording, outbox.messages, say_end)
+            confirm.confirm(
+                recording, outbox.messages, lambda: _log_end(recording, outbox.messages)
+            )
 
     def _make_spool(self, head: Head, recording: Recording) -> Spool:
         size = self._settings.number("recorder.spool_size")
@@ -213,7 +211,7 @@ class _Session:
             privileges.drop_all()
         except (OSError, SessionwrapError) as error:
             outer.give_back()
-            _log_end(recording._replace(reason=entries.ABNORMAL), 0, patient=True)
+            _log_end(recording._replace(reason=entries.ABNORMAL), 0)
             running.unlink_pty(recording.tty, recording.rec)
             spool.remove()
             raise HandshakeError(f"the terminal could not be handed over: {error}") from error
@@ -266,17 +264,12 @@ def _log_start(recording: Recording) -> None:
     recovery.log_entry(entries.start_fields(recording))
 
 
-def _log_end(recording: Recording, messages: int, *, patient: bool = False) -> bool:
-    """Log the end; tells whether the journal took it, which a ``patient`` caller waits for."""
+def _log_end(recording: Recording, messages: int) -> None:
     end = time.time_ns() // 1000 if recording.end is None else recording.end
     ended = recording._replace(end=end, messages=messages)
-    try:
-        recovery.log_entry(entries.end_fields(ended), patient=patient)
-        if recording.reason in entries.ENDED_FOR_CAUSE or recording.lost:
-            recovery.log_entry(entries.abnormal_fields(ended), patient=patient)
-    except SinkError:
-        return False
-    return True
+    recovery.log_entry(entries.end_fields(ended), patient=True)
+    if recording.reason in entries.ENDED_FOR_CAUSE or recording.lost:
+        recovery.log_entry(entries.abnormal_fields(ended), patient=True)
 
 
 def _send_everything(outbox: Outbox, relay: Relay) -> bool:

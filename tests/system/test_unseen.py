@@ -125,13 +125,9 @@ def test_another_shell_without_a_terminal_is_an_alert_at_the_end(host: Host) -> 
     assert "by su was to be recorded, but its shell has asked for no recording" in alert["MESSAGE"]
 
 
-@pytest.mark.parametrize("mode", ["755", "711"], ids=["readable", "unreadable"])
-def test_a_login_shell_that_was_swapped_after_the_hook_is_an_alert(host: Host, mode: str) -> None:
-    """A launch point that root replaces: all is in place for the hook, and nothing asks.
-
-    What runs a file that its user cannot read is not dumpable, and its /proc/PID is root's.
-    """
-    host.run(["install", "-m", mode, "/bin/bash", "/usr/bin/swapped"])
+def test_a_login_shell_that_was_swapped_after_the_hook_is_an_alert(host: Host) -> None:
+    """A launch point that root replaces: all is in place for the hook, and nothing asks."""
+    host.run(["cp", "/bin/bash", "/usr/bin/swapped"])
     host.run(["mount", "--bind", "/usr/bin/swapped", "/usr/bin/sessionwrap-shell"])
     with login(host, "alice") as terminal:
         (alert,) = host.wait_for_entries(UNSEEN)
@@ -164,21 +160,6 @@ def test_a_shell_that_never_asked_is_found_by_a_recorder_that_was_restarted_too(
         host.run(["systemctl", "restart", "sessionwrapd.service"])
         host.wait_for_entries(UNSEEN, count=2)
         logout(terminal)
-
-
-def test_nobody_waits_at_logout_for_a_journal_that_is_away(host: Host) -> None:
-    """What is left to store goes to a file; the journal is told of the end when it is back."""
-    writer = '{"writer": "file", "file": {"path": "/var/log/sessionwrap/log"}}'
-    host.write("/etc/sessionwrap/rec-session.conf", writer)
-    host.run(["systemctl", "restart", "sessionwrapd.service"])
-    journald = ["systemd-journald.socket", "systemd-journald-dev-log.socket"]
-    journald += ["systemd-journald-audit.socket", "systemd-journald.service"]
-    with login(host, "alice") as terminal:
-        host.run(["systemctl", "stop", *journald])
-        assert logout(terminal, 3) == 3
-    host.run(["systemctl", "start", *journald])
-    (recording,) = wait_for_end(host)
-    assert recording["complete"]
 
 
 @pytest.mark.parametrize(
