@@ -140,6 +140,23 @@ def test_a_terminal_opened_within_a_recorded_one_is_a_recording_that_names_its_p
     assert alerts(ready) == []
 
 
+def test_a_terminal_opened_within_that_of_sudo_is_a_recording_of_its_own(ready: Host) -> None:
+    with login(ready, "alice") as terminal:
+        terminal.sendline("sudo -iu carol")
+        terminal.expect_exact("ready$ ")
+        terminal.sendline("script -qc sessionwrap-shell /dev/null")
+        terminal.expect_exact("ready$ ")
+        facts = ways.facts(terminal)
+        ways.leave(terminal)
+        ways.leave(terminal)
+        logout(terminal)
+    outer, nested, inner = ways.settled(ready, 2)
+    assert [one["kind"] for one in (outer, nested, inner)] == ["terminal", "nested", "terminal"]
+    assert (inner["user"], inner["tty"]) == ("carol", facts.tty)
+    assert inner["parent"] == nested["parent"] == outer["rec"]
+    assert alerts(ready) == []
+
+
 @pytest.mark.parametrize(
     ("how", "line"), [("devpts", "sudo -iu carol"), ("streams", "su -P - carol")]
 )
