@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 from host import Host
 
+from sessionwrap.handover import DRAIN_SECONDS
 from tests.system import ways
 from tests.system.helpers import alerts, command, login, logout, played, recordings, ssh, workers
 
@@ -77,6 +79,21 @@ def test_su_within_a_recorded_terminal_is_an_entry_and_no_second_recording(ready
     assert (recording["user"], recording["parent"]) == ("alice", "")
     assert b"carol " + outer.tty.encode() in played(ready, recording["rec"])
     assert alerts(ready) == []
+
+
+def test_a_job_left_in_the_background_holds_nobody_up_who_leaves_su(ready: Host) -> None:
+    with login(ready, "bob") as terminal:
+        terminal.sendline("su - alice")
+        ways.give_password(terminal)
+        command(terminal, "sleep 60 & seq 1 50000")
+        began = time.monotonic()
+        assert ways.leave(terminal) == 3
+        took = time.monotonic() - began
+        logout(terminal)
+    (recording,) = ways.settled(ready, 1)
+    assert took < DRAIN_SECONDS
+    assert (recording["reason"], recording["complete"]) == ("exited", True)
+    assert b"logout\r\n" in played(ready, recording["rec"])
 
 
 def test_who_may_lose_nothing_is_not_within_a_recording_that_may(ready: Host) -> None:
