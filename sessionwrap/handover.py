@@ -188,6 +188,8 @@ def _wait_for_last_output(sock: _socket.socket) -> None:
     """Wait until the worker has let go of the terminal: all output is on it then."""
     handshake.limit_time(sock, DRAIN_SECONDS)
     try:
+        # A job that was left in the background keeps the recording pty open.
+        sock.send(handshake.ENDED)
         sock.recv(1)  # nothing is ever sent: the end of it is what we wait for
     except OSError:
         return  # it takes too long, or the worker was killed

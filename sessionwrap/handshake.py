@@ -11,6 +11,7 @@ the frame that names them (SCM_RIGHTS, unix(7)).
                                        <-   or UNRECORDED, or REFUSED with the reason
     TAKEN                              ->   relays from here on
     WINCH                              ->   (GUEST only: the kernel tells the others)
+    ENDED                              ->   (WAITS, GUEST: the child has ended)
     COMMAND                            ->
                                        <-   OK, or UNRECORDED, or REFUSED
     hook, as root
@@ -41,6 +42,7 @@ COMMAND = b"C"
 LOGIN = b"H"
 TAKEN = b"D"
 WINCH = b"W"
+ENDED = b"X"
 
 OK = b"K"
 RECORDED = b"R"

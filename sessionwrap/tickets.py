@@ -178,7 +178,7 @@ def parent_and_start(pid: int) -> tuple[int, int]:
 
     OSError when there is no such process.
     """
-    fields = _stat_fields(pid)
+    fields = stat_fields(pid)
     return int(fields[1]), int(fields[19])
 
 
@@ -187,10 +187,11 @@ def terminal_of(pid: int) -> int:
 
     OSError when there is no such process.
     """
-    return int(_stat_fields(pid)[4])
+    return int(stat_fields(pid)[4])
 
 
-def _stat_fields(pid: int) -> list[bytes]:
+def stat_fields(pid: int) -> list[bytes]:
+    """Give the fields of /proc/PID/stat from the third on (proc(5)). OSError."""
     # The command's name, in brackets, may hold anything: fields count from the last bracket.
     return _slurp(f"/proc/{pid}/stat", 4096).rpartition(b")")[2].split()
 

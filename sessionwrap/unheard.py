@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from errno import ENOSPC
 
 from sessionwrap import journal_protocol, paths
 from sessionwrap.errors import SinkError
@@ -49,12 +50,19 @@ def _keep(fields: dict[str, str], directory: str) -> None:
     when = time.strftime("%Y-%m-%d %H:%M:%S %Z")
     fields["MESSAGE"] += f" (said late: it was {when}, and the journal was away or full{dropped})"
     name = f"{directory}/{time.time_ns():020}-{os.getpid()}"
-    fd = os.open(f"{directory}/.{os.getpid()}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    temporary = f"{directory}/.{os.getpid()}"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    data = journal_protocol.pack(fields)
     try:
-        os.write(fd, journal_protocol.pack(fields))
+        # Who calls su has a say in how large our files may be (RLIMIT_FSIZE).
+        if os.write(fd, data) != len(data):
+            raise OSError(ENOSPC, "an entry could not be kept as a whole")
+        os.rename(temporary, name)
+    except OSError:
+        os.unlink(temporary)
+        raise
     finally:
         os.close(fd)
-    os.rename(f"{directory}/.{os.getpid()}", name)
 
 
 def waits(directory: str = paths.UNHEARD_DIR) -> bool:

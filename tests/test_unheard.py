@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -103,3 +104,16 @@ def test_there_is_a_bound_and_the_last_entry_says_that_more_were_dropped(
     with journal(tmp_path / "j") as sock:
         unheard.send(kept, path)
         assert ["dropped" in text for text in received(sock)] == [False, False, True]
+
+
+def test_an_entry_that_could_not_be_kept_as_a_whole_is_an_error_and_leaves_nothing(
+    tmp_path: Path,
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (32, hard))
+    try:
+        with pytest.raises(OSError, match="as a whole"):
+            unheard.log(FIELDS, str(tmp_path / "kept"), str(tmp_path / "away"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not unheard.waits(str(tmp_path / "kept"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import socket
 import termios
 import time
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from typing import Final
 
 from sessionwrap import entries, handshake
 from sessionwrap.model import INPUT, OUTPUT, WINDOW, pack_winsize
-from sessionwrap.recorder import notices, terminal
+from sessionwrap.recorder import notices, running, terminal
 from sessionwrap.recorder.outbox import Outbox
 from sessionwrap.recorder.spool import Spool
 
@@ -58,6 +59,7 @@ class Relay:
 
     ``outer`` and ``master`` do not block. ``connection`` is that of a login shell that waits for
     its child, or -1: it says when the window changes and must be there as long as we are.
+    ``listener`` is where other workers ask about this recording (``running.answer``).
     ``start`` is CLOCK_MONOTONIC at the first event, in nanoseconds. ``may_lose``: while the sink
     is stuck, what cannot be recorded passes all the same; ``lost`` counts its bytes.
     """
@@ -68,6 +70,7 @@ class Relay:
         outer: int,
         master: int,
         connection: int,
+        listener: socket.socket,
         spool: Spool,
         outbox: Outbox,
         sink_fileno: Callable[[], int],
@@ -92,14 +95,11 @@ class Relay:
         self._log_window = log_window
         self._has_it_alone = has_it_alone
         self._may_lose = may_lose
-        self.lost = 0
-        self._gap = 0
-        self._robbed = 0
+        self.lost = self._gap = self._robbed = 0
         self._to_outer = b""
         self._to_master = b""
         self._master_open = True
-        self._stalled = False
-        self._said_stalled = False
+        self._ended = self._stalled = self._said_stalled = False
         self._reason: str | None = None
         self._polled: dict[int, int] = {}
         self._poll = select.poll()
@@ -108,10 +108,11 @@ class Relay:
             master: self._on_master,
             signals.fd: self._on_signals,
             connection: self._on_connection,
+            listener.fileno(): lambda _: running.answer(listener, master, may_lose=may_lose),
         }
-        self._set_polled(signals.fd, _IN)
-        if connection >= 0:
-            self._set_polled(connection, _IN)
+        for fd in (signals.fd, listener.fileno(), connection):
+            if fd >= 0:
+                self._set_polled(fd, _IN)
         self._watch()
 
     def now(self) -> int:
@@ -123,7 +124,12 @@ class Relay:
         poll, handlers, outbox = self._poll.poll, self._handlers, self._outbox
         while self._reason is None:
             due = outbox.due
-            for fd, happened in poll(None if due is None else max(0, due - self.now())):
+            at_end = self._ended and not self._to_outer and not self._stalled
+            wait = None if due is None else max(0, due - self.now())
+            found = poll(0 if at_end else wait)
+            if at_end and not found:
+                self._reason = entries.EXITED  # all that was printed has been read
+            for fd, happened in found:
                 handlers[fd](happened)
             due = outbox.due
             if due is not None and (now := self.now()) >= due:
@@ -231,9 +237,12 @@ class Relay:
             self._reason = entries.TERMINATED
 
     def _on_connection(self, _happened: int) -> None:
-        # The login shell at its other end can say one thing, and must not go away before us.
-        if os.read(self._connection, handshake.MAX_FRAME) == handshake.WINCH:
+        # The login shell at its other end can say two things, and must not go away before us.
+        said = os.read(self._connection, handshake.MAX_FRAME)
+        if said == handshake.WINCH:
             self._resize()
+        elif said == handshake.ENDED:
+            self._ended = True
         else:
             self._reason = entries.HUNG_UP
 

@@ -1,19 +1,49 @@
-"""Which recordings run, and on which recording pty.
+"""Which recordings run, and what they show.
 
 Each worker leaves a link `pts-N` beside the spools that names its recording. So the recorder knows
-a terminal that it made itself, when it is passed one.
+a terminal that it made itself, when it is passed one. At a socket beside it the worker tells which
+session that terminal controls at this moment, for only who holds a master can see that, and whether
+it may lose what is shown.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
-from typing import Final
+import socket
+import struct
+from typing import Final, NamedTuple
 
-from sessionwrap import paths, tickets
+from sessionwrap import paths, scope, tickets
+from sessionwrap.handover import TIOCGSID
 from sessionwrap.recorder.spool import SUFFIX
 
 PTS_MAJOR: Final = 136
 """Major number of Unix98 pty slaves (devices.txt of the kernel)."""
+ANSWER_SECONDS: Final = 2.0
+"""How long another worker may take to say which session its pty controls."""
+_SID: Final = struct.Struct("i")
+_STATE: Final = struct.Struct("i?")
+
+
+class _State(NamedTuple):
+    """What a worker says of its recording: the session on its pty (0: none), and its policy."""
+
+    session: int
+    may_lose: bool
+
+
+class _Process(NamedTuple):
+    """What the kernel says of a process: proc(5). ``terminal`` is a device number, 0 for none;
+    ``uid`` is the effective one.
+    """
+
+    parent: int
+    session: int
+    terminal: int
+    start: int
+    uid: int
 
 
 def recording_id(pid: int) -> str:
@@ -42,6 +72,8 @@ def link_pty(slave: int, rec: str) -> None:
 
 def unlink_pty(tty: str, rec: str) -> None:
     """Take the note back, unless the pty (/dev/pts/N) has become another recording's meanwhile."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(_socket_path(rec))
     link = f"{paths.SPOOL_DIR}/pts-{tty.rpartition('/')[2]}"
     try:
         if os.readlink(link) == rec:
@@ -62,17 +94,98 @@ def recording_on(device: int) -> str:
     return rec if running else ""
 
 
-def recording_of_terminal(terminal: int, pid: int) -> str:
-    """Give the recording whose pty ``terminal`` is, if that is what controls process ``pid``."""
+def listen(rec: str) -> socket.socket:
+    """Open the socket at which other workers ask the one of ``rec``; see ``answer``."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener.setblocking(False)
+    listener.bind(_socket_path(rec))
+    listener.listen()
+    return listener
+
+
+def answer(listener: socket.socket, master: int, *, may_lose: bool) -> None:
+    """Tell one who asks which session the slave of ``master`` controls, and ``may_lose``."""
+    try:
+        connection, _ = listener.accept()
+    except OSError:
+        return  # gone again
+    with connection, contextlib.suppress(OSError):
+        try:
+            (session,) = _SID.unpack(fcntl.ioctl(master, TIOCGSID, bytes(_SID.size)))
+        except OSError:
+            session = 0
+        connection.send(_STATE.pack(session, may_lose))
+
+
+def _ask(rec: str) -> _State:
+    """Ask the worker of a recording; OSError without an answer."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as asking:
+        asking.settimeout(ANSWER_SECONDS)
+        asking.connect(_socket_path(rec))
+        data = asking.recv(_STATE.size)
+    if len(data) != _STATE.size:
+        raise ConnectionResetError(f"the worker of {rec} has ended")
+    return _State(*_STATE.unpack(data))
+
+
+def recording_that_shows(terminal: int, pid: int, ticket: tickets.Ticket) -> str:
+    """Give the recording that has all that is shown on ``terminal``; "" where none is sure to.
+
+    Only for what controls process ``pid``, whose login has ``ticket``. A recording that may lose
+    something is none for a login of which nothing may be lost.
+    """
     found = os.fstat(terminal)
     try:
         same_instance = found.st_dev == os.stat("/dev/pts").st_dev
-        controlling = tickets.terminal_of(pid)
+        if not same_instance or tickets.terminal_of(pid) != found.st_rdev:
+            return ""
+        rec = recording_on(found.st_rdev) or _recording_behind(found.st_rdev, pid, ticket)
+        too_lenient = rec and ticket.policy == scope.STRICT and _ask(rec).may_lose
     except OSError:
         return ""
-    if not same_instance or controlling != found.st_rdev:
+    return "" if too_lenient else rec
+
+
+def _recording_behind(device: int, pid: int, ticket: tickets.Ticket) -> str:
+    """Give the recording that shows a pty which the PAM application opened for this login: sudo's.
+
+    sudo with `use_pty` shows its pty on its own controlling terminal. A process that it forks leads
+    the session on that pty and forks the shell (exec_pty.c, exec_monitor.c of sudo). Only who leads
+    a session changes what controls it, and these two, which run as root, no user can trace.
+    Nothing like it can be said of `su -P`: it shows its pty on its stdin and stdout, whatever they
+    are (pty-session.c of util-linux), and the user's own process leads the session.
+
+    A terminal's number says too little: it may be of another devpts instance, which any user can
+    mount. So the worker of that recording is asked which session its pty controls. OSError where
+    a process or that worker has gone.
+    """
+    leader = _process(pid).session
+    outer = tickets.terminal_of(ticket.pid)
+    rec = recording_on(outer)
+    if leader == pid or not rec or not ticket.start:
         return ""
-    return recording_on(found.st_rdev)
+    session = _ask(rec).session
+    # Only now: what controls a process that leads no session does not change but to nothing.
+    application, between, caller = _process(ticket.pid), _process(leader), _process(pid)
+    holds = (
+        (application.uid, application.start) == (0, ticket.start)
+        and (application.session, application.terminal) == (session, outer)
+        and (between.uid, between.parent) == (0, ticket.pid)
+        and (between.session, between.terminal) == (leader, device)
+        and (caller.session, caller.terminal) == (leader, device)
+    )
+    return rec if holds else ""
+
+
+def _process(pid: int) -> _Process:
+    fields = tickets.stat_fields(pid)
+    return _Process(
+        parent=int(fields[1]),
+        session=int(fields[3]),
+        terminal=int(fields[4]),
+        start=int(fields[19]),
+        uid=os.stat(f"/proc/{pid}").st_uid,
+    )
 
 
 def parent_of(pid: int) -> str:
@@ -92,3 +205,7 @@ def parent_of(pid: int) -> str:
 
 def _link(device: int) -> str:
     return f"{paths.SPOOL_DIR}/pts-{os.minor(device)}"
+
+
+def _socket_path(rec: str) -> str:
+    return f"{paths.SPOOL_DIR}/{rec}.session"

@@ -57,7 +57,7 @@ def serve(connection: socket.socket, peer: peers.Peer, settings: Settings) -> No
         elif request.kind == handshake.COMMAND:
             _log_start(_describe(peer, ticket, entries.COMMAND))
             connection.send(handshake.reply(handshake.OK, shell))
-        elif inside := running.recording_of_terminal(request.terminal, peer.pid):
+        elif inside := running.recording_that_shows(request.terminal, peer.pid, ticket):
             tty = terminal.name_of(request.terminal)
             _log_start(_describe(peer, ticket, entries.NESTED, tty=tty, parent=inside))
             connection.send(handshake.reply(handshake.UNRECORDED, shell))
@@ -124,6 +124,7 @@ class _Session:
         )
         spool = self._make_spool(head, recording)
         running.link_pty(slave, recording.rec)
+        listener = running.listen(recording.rec)
         if self._settings.flag("log.window"):
             spool.put(0, WINDOW, pack_winsize(terminal.get_winsize(outer.fd)))
         self._hand_over(slave, outer, spool, recording)
@@ -141,6 +142,7 @@ class _Session:
             outer=outer.fd,
             master=master,
             connection=self._connection.fileno(),
+            listener=listener,
             spool=spool,
             outbox=outbox,
             sink_fileno=sink.fileno,
@@ -156,6 +158,7 @@ class _Session:
         if notice:
             relay.show(notice.replace("\n", "\r\n").encode())
         reason = relay.run()
+        listener.close()
         relay.drain_output()
         stored = _send_everything(outbox, relay)
         ended = time.time_ns() // 1000

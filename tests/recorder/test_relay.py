@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import threading
 import time
 import tty
@@ -62,10 +63,14 @@ class Session:
         self.spool = Spool.create(str(directory), "rec", MIN_BANK_BYTES, {})
         self.outbox = Outbox(self.spool, HEAD, self.sink, payload=4096, latency=50)
         self.signals = Signals()
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._listener.bind("")  # a name of the kernel's choice
+        self._listener.listen()
         self.relay = Relay(
             outer=outer,
             master=master,
             connection=-1,
+            listener=self._listener,
             spool=self.spool,
             outbox=self.outbox,
             sink_fileno=self.sink.fileno,
@@ -102,6 +107,7 @@ class Session:
     def close(self) -> None:
         for fd in (self._master, self.client, self.signals.fd):
             os.close(fd)
+        self._listener.close()
         self.sink.close()
         self.spool.close()
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+
 import pytest
 from host import Host
 
+from sessionwrap.handover import DRAIN_SECONDS
 from tests.system import ways
 from tests.system.helpers import alerts, command, login, logout, played, recordings, ssh, workers
 
+_ELSEWHERE = "/usr/local/share/elsewhere.py"
 WAYS = {
     "sshd": ways.SSH,
     "console": ways.CONSOLE,
@@ -76,8 +81,40 @@ def test_su_within_a_recorded_terminal_is_an_entry_and_no_second_recording(ready
     assert alerts(ready) == []
 
 
-def test_sudo_without_a_pty_of_its_own_is_an_entry_within_the_recording(ready: Host) -> None:
-    ready.write("/etc/sudoers.d/pty", "Defaults !use_pty\n", 0o440)
+def test_a_job_left_in_the_background_holds_nobody_up_who_leaves_su(ready: Host) -> None:
+    with login(ready, "bob") as terminal:
+        terminal.sendline("su - alice")
+        ways.give_password(terminal)
+        command(terminal, "sleep 60 & seq 1 50000")
+        began = time.monotonic()
+        assert ways.leave(terminal) == 3
+        took = time.monotonic() - began
+        logout(terminal)
+    (recording,) = ways.settled(ready, 1)
+    assert took < DRAIN_SECONDS
+    assert (recording["reason"], recording["complete"]) == ("exited", True)
+    assert b"logout\r\n" in played(ready, recording["rec"])
+
+
+def test_who_may_lose_nothing_is_not_within_a_recording_that_may(ready: Host) -> None:
+    ready.write("/etc/sessionwrap/conf.d/p.conf", "[failure_policy]\nbest_effort_users = alice\n")
+    with login(ready, "alice") as terminal:
+        terminal.sendline("su - carol")
+        ways.give_password(terminal)
+        assert ways.facts(terminal).user == "carol"
+        ways.leave(terminal)
+        logout(terminal)
+    outer, inner = ways.settled(ready, 2)
+    assert (outer["user"], inner["user"]) == ("alice", "carol")
+    assert (inner["kind"], inner["parent"]) == ("terminal", outer["rec"])
+    assert alerts(ready) == []
+
+
+@pytest.mark.parametrize("setting", ["use_pty", "!use_pty"])
+def test_sudo_in_a_recorded_terminal_is_an_entry_and_no_second_recording(
+    ready: Host, setting: str
+) -> None:
+    ready.write("/etc/sudoers.d/pty", f"Defaults {setting}\n", 0o440)
     with login(ready, "alice") as terminal:
         outer = ways.facts(terminal)
         terminal.sendline("sudo -iu carol")
@@ -86,14 +123,18 @@ def test_sudo_without_a_pty_of_its_own_is_an_entry_within_the_recording(ready: H
         assert ways.leave(terminal) == 3
         logout(terminal)
     recording, nested = ways.settled(ready, 1)
-    assert inner == ways.Facts("carol", outer.tty, "-bash", "/bin/bash", "yes", outer.session, 0)
+    assert (inner.tty == outer.tty) == (setting == "!use_pty")
+    assert inner == ways.Facts("carol", inner.tty, "-bash", "/bin/bash", "yes", outer.session, 0)
     assert (nested["user"], nested["service"], nested["kind"]) == ("carol", "sudo-i", "nested")
-    assert nested["parent"] == recording["rec"]
+    assert (nested["parent"], nested["tty"]) == (recording["rec"], inner.tty)
+    assert (recording["user"], recording["parent"]) == ("alice", "")
+    assert b"carol " + inner.tty.encode() in played(ready, recording["rec"])
+    assert ("carol", "sudo-i", "recorded") in ways.login_entries(ready)
     assert alerts(ready) == []
 
 
 @pytest.mark.parametrize(
-    "line", ["sudo -iu carol", "sudo su -P - carol", "script -qc 'su - carol'"]
+    "line", ["sudo su -P - carol", "script -qc 'su - carol'", "script -qc 'sudo -iu carol'"]
 )
 def test_a_terminal_opened_within_a_recorded_one_is_a_recording_that_names_its_parent(
     ready: Host, line: str
@@ -113,6 +154,40 @@ def test_a_terminal_opened_within_a_recorded_one_is_a_recording_that_names_its_p
     shown = f"carol {facts.tty}".encode()
     assert shown in played(ready, inner["rec"])
     assert shown in played(ready, outer["rec"])
+    assert alerts(ready) == []
+
+
+def test_a_terminal_opened_within_that_of_sudo_is_a_recording_of_its_own(ready: Host) -> None:
+    with login(ready, "alice") as terminal:
+        terminal.sendline("sudo -iu carol")
+        terminal.expect_exact("ready$ ")
+        terminal.sendline("script -qc sessionwrap-shell /dev/null")
+        terminal.expect_exact("ready$ ")
+        facts = ways.facts(terminal)
+        ways.leave(terminal)
+        ways.leave(terminal)
+        logout(terminal)
+    outer, nested, inner = ways.settled(ready, 2)
+    assert [one["kind"] for one in (outer, nested, inner)] == ["terminal", "nested", "terminal"]
+    assert (inner["user"], inner["tty"]) == ("carol", facts.tty)
+    assert inner["parent"] == nested["parent"] == outer["rec"]
+    assert alerts(ready) == []
+
+
+@pytest.mark.parametrize(
+    ("how", "line"), [("devpts", "sudo -iu carol"), ("streams", "su -P - carol")]
+)
+def test_what_su_or_sudo_show_on_another_terminal_than_the_recorded_one_is_recorded(
+    ready: Host, how: str, line: str
+) -> None:
+    ready.copy_in(Path(__file__).parent / "attacks/elsewhere.py", _ELSEWHERE)
+    with login(ready, "alice") as terminal:
+        assert command(terminal, f"python3 {_ELSEWHERE} {how} {line}") == "it said carol\r\n"
+        logout(terminal)
+    outer, inner = ways.settled(ready, 2)
+    assert (inner["user"], inner["kind"], inner["parent"]) == ("carol", "terminal", outer["rec"])
+    assert b"id -un\r\ncarol" in played(ready, inner["rec"])
+    assert b"id -un\r\ncarol" not in played(ready, outer["rec"])
     assert alerts(ready) == []
 
 
