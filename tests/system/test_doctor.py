@@ -353,7 +353,10 @@ def test_nscd_that_keeps_users_is_found_and_mended(nscd_host: Host) -> None:
 
     host = nscd_host
     assert shell() == "/bin/bash"
-    assert b"it must be recorded, but nscd caches users" in ssh(host, "alice", "-tt", "true").stdout
+    assert (
+        b"this login must be recorded, but nscd caches users"
+        in ssh(host, "alice", "-tt", "true").stdout
+    )
     host.write("/etc/sessionwrap/conf.d/tests.conf", "[session_recording]\nscope = all\n")
     assert shell() == "/bin/bash"
     found = bad(doctor(host))
