@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from host import Host
+from host import TIMEOUT, Host
 
 from sessionwrap import message_ids
 from tests.system.helpers import (
@@ -65,7 +65,7 @@ def console(host: Host) -> pexpect.spawn[str]:
     import pexpect  # fails where it is missing, and not where this file is only read
 
     argv = host.command(["python3", _CONSOLE])
-    terminal = pexpect.spawn(argv[0], argv[1:], timeout=30, encoding="utf-8", echo=False)
+    terminal = pexpect.spawn(argv[0], argv[1:], timeout=TIMEOUT, encoding="utf-8", echo=False)
     terminal.expect_exact("login: ")
     return terminal
 
@@ -131,7 +131,7 @@ def desktop(host: Host, user: str, *argv: str) -> Iterator[None]:
     with subprocess.Popen(host.command(words), stdin=subprocess.DEVNULL) as session:
         try:
             yield
-            assert session.wait(20) == 0
+            assert session.wait(TIMEOUT) == 0
         finally:
             session.kill()
 
@@ -199,7 +199,7 @@ def check(host: Host, way: Way, user: str, shell: str = "/bin/bash") -> None:
 def settled(host: Host, count: int) -> list[dict[str, Any]]:
     """Give all recordings, once ``count`` have ended and their logins were held against them."""
     wait_for_end(host, count)
-    host.wait_until(lambda: workers(host) == [], timeout=30)
+    host.wait_until(lambda: workers(host) == [])
     return recordings(host)
 
 
