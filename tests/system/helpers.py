@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from host import TIMEOUT, Host
@@ -32,12 +34,19 @@ def login(
     The caller closes what is returned (it is a context manager). ``options`` are ssh's.
     """
     terminal = host.spawn_ssh(user, dimensions=dimensions, options=options)
-    try:
+    with closed_on_error(terminal):
         terminal.expect_exact(PROMPT)
+    return terminal
+
+
+@contextmanager
+def closed_on_error(terminal: pexpect.spawn[str]) -> Iterator[None]:
+    """Close a terminal when what is done with it fails: who would close it does not get it."""
+    try:
+        yield
     except BaseException:
         terminal.close(force=True)
         raise
-    return terminal
 
 
 def command(terminal: pexpect.spawn[str], line: str) -> str:

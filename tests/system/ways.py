@@ -19,6 +19,7 @@ from host import TIMEOUT, Host
 from sessionwrap import message_ids
 from tests.system.helpers import (
     PROMPT,
+    closed_on_error,
     command,
     login,
     played,
@@ -66,15 +67,17 @@ def console(host: Host) -> pexpect.spawn[str]:
 
     argv = host.command(["python3", _CONSOLE])
     terminal = pexpect.spawn(argv[0], argv[1:], timeout=TIMEOUT, encoding="utf-8", echo=False)
-    terminal.expect_exact("login: ")
+    with closed_on_error(terminal):
+        terminal.expect_exact("login: ")
     return terminal
 
 
 def on_console(host: Host, user: str) -> pexpect.spawn[str]:
     """Log in at a console."""
     terminal = console(host)
-    terminal.sendline(user)
-    give_password(terminal)
+    with closed_on_error(terminal):
+        terminal.sendline(user)
+        give_password(terminal)
     return terminal
 
 
@@ -90,11 +93,12 @@ def through(line: str, caller: str, *, password: bool = False) -> Callable[..., 
 
     def enter(host: Host, user: str) -> pexpect.spawn[str]:
         terminal = login(host, caller)
-        terminal.sendline(line.replace("USER", user))
-        if password:
-            give_password(terminal)
-        else:
-            terminal.expect_exact(PROMPT)
+        with closed_on_error(terminal):
+            terminal.sendline(line.replace("USER", user))
+            if password:
+                give_password(terminal)
+            else:
+                terminal.expect_exact(PROMPT)
         return terminal
 
     return enter
