@@ -24,6 +24,7 @@ from tests.system.helpers import (
     login,
     played,
     recordings,
+    sync_journal,
     wait_for_end,
     workers,
 )
@@ -209,6 +210,7 @@ def settled(host: Host, count: int) -> list[dict[str, Any]]:
 
 def login_entries(host: Host) -> list[tuple[str, str, str]]:
     """Give (user, service, outcome) of each login that the hook saw, oldest first."""
+    sync_journal(host)
     words = ["journalctl", "-q", "-o", "json", f"MESSAGE_ID={message_ids.LOGIN}"]
     found = [json.loads(line) for line in host.run(words).stdout.splitlines()]
     return [
