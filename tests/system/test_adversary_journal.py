@@ -178,9 +178,7 @@ def test_a_recording_does_not_make_the_auditors_terminal_answer(attacked: Host) 
         # own server: one that is just ending takes no new session.
         tmux = ["tmux", "-L", f"answer{option}", "-f", "/root/tmux.conf"]
         attacked.run([*tmux, "new-session", "-d", *watch])
-        attacked.wait_until(
-            lambda answer=answer: attacked.run(["test", "-e", answer], check=False).returncode == 0
-        )
+        attacked.run(["sh", "-c", f"until [ -e {answer} ]; do sleep .05; done"])
         answers[option] = attacked.run(["cat", answer]).stdout.split()
     assert len(answers["--raw"]) == 2, "tmux answers nothing at all: this test shows nothing"
     assert answers["--goto=end"] == ["0"]

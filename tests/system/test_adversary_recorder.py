@@ -88,10 +88,11 @@ def test_who_has_too_many_recordings_is_refused_and_others_are_not(attacked: Hos
 
 def test_ten_sessions_at_full_speed_do_not_keep_others_out(attacked: Host) -> None:
     loud = attacked.ssh_command("alice", "-tt", "yes")
-    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
     with ExitStack() as stack:
         for _ in range(10):
-            client = stack.enter_context(subprocess.Popen(loud, **quiet))
+            client = stack.enter_context(
+                subprocess.Popen(loud, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+            )
             stack.callback(client.kill)
         attacked.wait_until(lambda: len(recording_pids(attacked)) == 10)
         began = time.monotonic()
