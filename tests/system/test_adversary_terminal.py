@@ -17,6 +17,7 @@ from tests.system.helpers import (
     recorder,
     recording_pids,
     ssh,
+    wait_for_logout,
     workers,
 )
 
@@ -77,6 +78,7 @@ def test_a_shell_that_lets_go_of_its_terminal_does_not_get_the_outer_one(
             terminal.sendline("exec " + attack("take_over", outer))
             terminal.expect(pexpect.EOF)
             assert "UNRECORDED" not in (terminal.before or "")
+        wait_for_logout(attacked, "alice")  # the next outer terminal is the only one
 
 
 @pytest.mark.parametrize("redirection", ["2>/dev/tty", ">/dev/tty 2>&1", "3<>/dev/tty 2>&3"])
