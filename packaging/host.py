@@ -32,12 +32,13 @@ import steps
 from container import ENVIRONMENT, Container, HostError, kill_child
 from images import Image
 
-__all__ = ["Host", "HostError", "prepared"]
+__all__ = ["TIMEOUT", "Host", "HostError", "prepared"]
 
 if TYPE_CHECKING:
     import pexpect
 
-POWEROFF_TIMEOUT = 60.0
+TIMEOUT = 60.0
+"""Seconds that something may take before it counts as hung; on a busy machine all takes longer."""
 
 
 class Host:
@@ -101,7 +102,7 @@ class Host:
         *,
         user: str | None = None,
         input: str | bytes | None = None,  # as subprocess.run names it
-        timeout: float = 60,
+        timeout: float = TIMEOUT,
         check: bool = True,
     ) -> subprocess.CompletedProcess[str]:
         """Run a command in the host to its end; HostError when ``check`` and its status is not 0.
@@ -136,7 +137,7 @@ class Host:
         user: str,
         *args: str,
         options: Sequence[str] = (),
-        timeout: float = 30,
+        timeout: float = TIMEOUT,
         dimensions: tuple[int, int] = (24, 80),
     ) -> pexpect.spawn[str]:
         """Log ``user`` in over SSH with a terminal of ``dimensions`` (rows, columns).
@@ -183,7 +184,7 @@ class Host:
         self.run([*apt, "--no-install-recommends", *paths], timeout=180)
         self.run(["rm", *paths])
 
-    def wait_until(self, condition: Callable[[], object], timeout: float = 10) -> None:
+    def wait_until(self, condition: Callable[[], object], timeout: float = TIMEOUT) -> None:
         """Wait until ``condition`` is true, asking often; HostError after ``timeout`` seconds.
 
         For what has no event to wait for; ``wait_for_entries`` for what the journal tells.
@@ -195,7 +196,7 @@ class Host:
             time.sleep(0.02)
 
     def wait_for_entries(
-        self, *matches: str, count: int = 1, timeout: float = 20
+        self, *matches: str, count: int = 1, timeout: float = TIMEOUT
     ) -> list[dict[str, str]]:
         """Follow the journal until it has ``count`` entries that match; give them, oldest first.
 
@@ -230,7 +231,7 @@ class Host:
     def poweroff(self) -> None:
         """Shut the host down in order. Leaving the context just ends it, which is faster."""
         self.run(["systemctl", "poweroff", "--no-block"])
-        self._running().wait(POWEROFF_TIMEOUT)
+        self._running().wait(TIMEOUT)
 
 
 def prepared(image: Image, name: str, key: str, setup: Callable[[Host], None]) -> Image:

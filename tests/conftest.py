@@ -16,6 +16,12 @@ SECONDS = 300
 _failed = pytest.StashKey[bool]()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that says which Debian the hosts of the system tests are."""
+    what = "Debian release of the hosts of system tests (%(default)s)"
+    parser.addoption("--suite", default="bookworm", help=what)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]

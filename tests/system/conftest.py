@@ -18,6 +18,7 @@ import pytest
 from host import Host
 from images import Image
 
+from tests.system.adversary import attackable, attacked  # noqa: F401 # fixtures
 from tests.system.directory import (  # noqa: F401 # fixtures
     directory_host,
     directory_image,
@@ -54,7 +55,7 @@ def package(packages: dict[str, Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def installed_image(package: Path) -> Image:
+def installed_image(package: Path, pytestconfig: pytest.Config) -> Image:
     """Give the image of a host with the package installed and the users made."""
     if os.geteuid() != 0:
         pytest.fail("system tests boot a host: run them as root", pytrace=False)
@@ -64,7 +65,7 @@ def installed_image(package: Path) -> Image:
 
     content = package.read_bytes() + inspect.getsource(_set_up).encode()
     key = hashlib.sha256(content).hexdigest()
-    return hosts.prepared(images.base(), "installed", key, setup)
+    return hosts.prepared(images.base(pytestconfig.getoption("suite")), "installed", key, setup)
 
 
 @pytest.fixture

@@ -114,7 +114,7 @@ def plain_directory_image() -> Image:
 
 @pytest.fixture(scope="session")
 def directory_image(plain_directory_image: Image, package: Path) -> Image:
-    """Give the image of a host with the directory and our package, alice enrolled."""
+    """Give the image of a host with the directory and our package."""
 
     def setup(host: Host) -> None:
         _install(host, package)
@@ -132,11 +132,7 @@ def plain_directory_host(plain_directory_image: Image) -> Iterator[Host]:
 
 @pytest.fixture
 def directory_host(directory_image: Image) -> Iterator[Host]:
-    """Boot a host with the directory and our package.
-
-    alice (local, in wheel) is enrolled; nothing is done yet for the directory's users, so who of
-    them is in scope is refused: see ``configure``.
-    """
+    """Boot a host with the directory and our package. SSSD may not have seen it: ``configure``."""
     with Host(directory_image) as booted:
         yield booted
 

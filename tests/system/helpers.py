@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from host import Host
+from host import TIMEOUT, Host
 
 from sessionwrap import message_ids
 
@@ -15,6 +17,13 @@ if TYPE_CHECKING:
 
 PROMPT = "ready$ "
 """What the shells of the test users print, and no command does."""
+JOURNALD = (
+    "systemd-journald.service",
+    "systemd-journald.socket",
+    "systemd-journald-dev-log.socket",
+    "systemd-journald-audit.socket",
+)
+"""The units to stop so that journald is away and nothing starts it."""
 
 
 def login(
@@ -25,12 +34,19 @@ def login(
     The caller closes what is returned (it is a context manager). ``options`` are ssh's.
     """
     terminal = host.spawn_ssh(user, dimensions=dimensions, options=options)
-    try:
+    with closed_on_error(terminal):
         terminal.expect_exact(PROMPT)
+    return terminal
+
+
+@contextmanager
+def closed_on_error(terminal: pexpect.spawn[str]) -> Iterator[None]:
+    """Close a terminal when what is done with it fails: who would close it does not get it."""
+    try:
+        yield
     except BaseException:
         terminal.close(force=True)
         raise
-    return terminal
 
 
 def command(terminal: pexpect.spawn[str], line: str) -> str:
@@ -51,20 +67,36 @@ def logout(terminal: pexpect.spawn[str], status: int = 0) -> int:
     return terminal.exitstatus if terminal.exitstatus is not None else -1
 
 
+def sync_journal(host: Host) -> None:
+    """Wait until the journal has all that was sent to it before; journald tells no sender.
+
+    Where journald is not running there is nothing to wait for.
+    """
+    host.run(["journalctl", "--sync"], check=False)
+
+
 def recordings(host: Host) -> list[dict[str, Any]]:
     """Give what `sessionwrap list --json` tells, oldest first."""
+    sync_journal(host)
     lines = host.run(["sessionwrap", "list", "--json"]).stdout.splitlines()
     return sorted((json.loads(line) for line in lines), key=lambda entry: str(entry["start"]))
 
 
-def wait_for_end(host: Host, count: int = 1, timeout: float = 20) -> list[dict[str, Any]]:
+def wait_for_end(host: Host, count: int = 1, timeout: float = TIMEOUT) -> list[dict[str, Any]]:
     """Wait until ``count`` recordings have ended (since the boot); give all recordings."""
     host.wait_for_entries(f"MESSAGE_ID={message_ids.END}", count=count, timeout=timeout)
     return recordings(host)
 
 
+def wait_for_logout(host: Host, user: str) -> None:
+    """Wait until sshd has closed a user's sessions: it does so after the client has gone."""
+    # sshd names its processes "sshd: alice [priv]", since OpenSSH 9.8 "sshd-session: alice …".
+    sessions = ["pgrep", "--full", f"^sshd[a-z-]*: {user}"]
+    host.wait_until(lambda: host.run(sessions, check=False).stdout == "")
+
+
 def ssh(
-    host: Host, user: str, *args: str, stdin: bytes = b"", timeout: float = 60
+    host: Host, user: str, *args: str, stdin: bytes = b"", timeout: float = TIMEOUT
 ) -> subprocess.CompletedProcess[bytes]:
     """Run ssh without a terminal of its own; give exactly the bytes that it received."""
     command_line = host.ssh_command(user, *args)
@@ -89,6 +121,7 @@ def played(host: Host, *recording: str) -> bytes:
 
 def messages(host: Host, rec: str) -> list[dict[str, Any]]:
     """Give the messages that the journal has of a recording, as it has them."""
+    sync_journal(host)
     lines = host.run(["journalctl", "--output=cat", "--all", f"TLOG_REC={rec}"]).stdout
     # Not splitlines: a message may hold what Unicode calls a line separator.
     return [json.loads(line) for line in lines.split("\n") if line]
@@ -96,6 +129,7 @@ def messages(host: Host, rec: str) -> list[dict[str, Any]]:
 
 def alerts(host: Host) -> list[str]:
     """Give the text of every critical entry of ours in the journal."""
+    sync_journal(host)
     words = ["journalctl", "--output=cat", "--priority=crit", "SYSLOG_IDENTIFIER=sessionwrap"]
     return host.run(words).stdout.splitlines()
 
@@ -105,8 +139,24 @@ def as_user(host: Host, user: str, *words: str) -> subprocess.CompletedProcess[s
     return host.run(["setpriv", f"--reuid={user}", "--clear-groups", "--", *words], check=False)
 
 
+def recorder(host: Host) -> int:
+    """Give the pid of the recorder's service."""
+    shown = host.run(["systemctl", "show", "-p", "MainPID", "--value", "sessionwrapd"])
+    return int(shown.stdout)
+
+
 def workers(host: Host) -> list[int]:
-    """Give the pids of the recorder's workers."""
-    main = host.run(["systemctl", "show", "-p", "MainPID", "--value", "sessionwrapd"]).stdout
+    """Give the pids of all processes of the recorder but the service itself.
+
+    None is left when all recordings have ended and all logins were held against them. While logins
+    go on there may be short-lived ones beside the workers: ``recording_pids`` has the workers only.
+    """
     found = host.run(["pgrep", "-u", "sessionwrap"], check=False).stdout.split()
-    return [int(pid) for pid in found if pid != main.strip()]
+    service = recorder(host)
+    return [int(pid) for pid in found if int(pid) != service]
+
+
+def recording_pids(host: Host) -> list[int]:
+    """Give the pids of the workers that record a terminal now; their spools' names hold them."""
+    names = host.run(["ls", "/run/sessionwrap/spool"]).stdout.split()
+    return [int(name.split("-")[1], 16) for name in names if name.endswith(".spool")]

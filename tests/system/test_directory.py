@@ -52,6 +52,7 @@ def test_the_overlay_records_users_of_a_directory_that_was_not_touched(
 
 
 def test_explain_shows_the_groups_of_the_directory(directory_host: Host) -> None:
+    configure(directory_host)
     found = explained(directory_host, "dora")
     assert found["groups"] == ["staff", "ops"]
     assert (found["record"], found["matching_groups"]) == (True, ["ops"])
@@ -178,7 +179,7 @@ def test_a_directory_that_comes_back_is_heeded_without_a_restart(directory_host:
     assert gets_in(directory_host, "dora")
     assert not gets_in(directory_host, "nora")
     directory.start(directory_host)
-    directory_host.wait_until(lambda: directory.is_known(directory_host, "nora"), timeout=60)
+    directory_host.wait_until(lambda: directory.is_known(directory_host, "nora"))
     change_member(directory_host, "delete", "dora", "ops")
     directory.expire(directory_host)
     for user in ("nora", "dora"):
@@ -195,10 +196,12 @@ def test_a_directory_that_does_not_answer_delays_its_own_users_once_and_local_on
     directory.freeze(directory_host)
     assert seconds_to_get_in(directory_host, "alice") < ONE_TIMEOUT / 2
     assert seconds_to_get_in(directory_host, "bob") < ONE_TIMEOUT / 2
-    assert seconds_to_get_in(directory_host, "dora") < 2 * ONE_TIMEOUT
+    directory.expire(directory_host)  # or SSSD would not ask for a while
+    # SSSD waits for an answer, and then for one on a new connection; without us it does so too.
+    assert ONE_TIMEOUT < seconds_to_get_in(directory_host, "dora") < 2.5 * ONE_TIMEOUT
     assert seconds_to_get_in(directory_host, "dora") < ONE_TIMEOUT / 2, "SSSD is offline by now"
     directory.thaw(directory_host)
-    directory_host.wait_until(lambda: directory.is_known(directory_host, "nora"), timeout=60)
+    directory_host.wait_until(lambda: directory.is_known(directory_host, "nora"))
     assert gets_in(directory_host, "nora")
     assert recorded_users(directory_host) == ["dora", "alice", "alice", "dora", "dora", "nora"]
 
@@ -261,7 +264,7 @@ def test_sssds_access_check_keeps_out_users_whose_groups_it_never_learned(
     assert explained(directory_host, "dora")["groups"] == [""]
     assert not gets_in(directory_host, "dora")
     directory.start(directory_host)
-    directory_host.wait_until(lambda: directory.is_known(directory_host, "nora"), timeout=60)
+    directory_host.wait_until(lambda: directory.is_known(directory_host, "nora"))
     assert gets_in(directory_host, "dora")
     assert recorded_users(directory_host) == ["dora"]
 

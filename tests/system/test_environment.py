@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-import pytest
-from host import Host
+import subprocess
 
-from tests.system.helpers import command, login, logout, ssh, wait_for_end
+import pytest
+from host import TIMEOUT, Host
+
+from tests.system.helpers import (
+    command,
+    login,
+    logout,
+    ssh,
+    sync_journal,
+    wait_for_end,
+    wait_for_logout,
+)
 
 # Any program that heeds one of these says so on stderr, or dies.
 MISSING = "/home/alice/none.so"
@@ -27,6 +37,8 @@ def test_a_users_pam_environment_loads_nothing_into_the_hook_or_the_login_shell(
     assert b"seen unset\r\n" in done.stdout, "the file is read, and ours alone is not there"
     assert MISSING.encode() not in done.stdout + done.stderr
     wait_for_end(host)
+    wait_for_logout(host, "alice")
+    sync_journal(host)
     assert MISSING not in host.run(["journalctl", "-q"]).stdout
 
 
@@ -45,8 +57,34 @@ def test_the_hook_does_not_run_when_a_session_is_closed(host: Host) -> None:
 def test_the_tickets_of_ended_logins_go_with_the_next_login(host: Host) -> None:
     for _ in range(3):
         ssh(host, "bob", "true")
+    wait_for_logout(host, "bob")
     found = ssh(host, "bob", "ls /run/sessionwrap/tickets").stdout.split()
-    assert len(found) <= 2  # its own, and the one before if sshd is still ending it
+    assert len(found) == 1, "more than its own"
+
+
+def test_variables_of_the_user_do_not_reach_the_login_shell_or_root(host: Host) -> None:
+    preload = "LD_PRELOAD{0}/home/alice/none.so\nLD_DEBUG{0}files\nLD_DEBUG_OUTPUT{0}/var/tmp/ld\n"
+    host.run(["mkdir", "-p", "/home/alice/.ssh"])
+    plant(host, "/home/alice/.pam_environment", preload.format(" DEFAULT="))
+    plant(host, "/home/alice/.ssh/environment", preload.format("="))
+    sent = ("PYTHONPATH=/home/alice", "PYTHONINSPECT=1", "LD_PRELOAD=/x.so", "LC_ALL=\x1b[c")
+    options = [f"-oSetEnv={item}" for item in sent]
+    done = subprocess.run(
+        host.ssh_command("alice", "env; ls -l /proc/$$/fd", options=["-tt", *options]),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    for word in (b"LD_PRELOAD", b"preload", b"PYTHON"):
+        assert word not in done.stdout + done.stderr
+    assert b"SHELL=/bin/bash\r\n" in done.stdout
+    wait_for_logout(host, "alice")
+    by_root = host.run(["find", "/var/tmp", "-user", "root", "-name", "ld.*"]).stdout  # noqa: S108 # the host's
+    assert by_root == "", "root ran with the variables of a user"
+    (recording,) = wait_for_end(host)
+    assert recording["command"].startswith("env; ls -l")
 
 
 def test_a_users_rc_file_does_not_run_before_the_recording(host: Host) -> None:

@@ -9,6 +9,7 @@ import pytest
 from host import Host
 
 from tests.system.helpers import (
+    JOURNALD,
     PROMPT,
     alerts,
     command,
@@ -17,22 +18,22 @@ from tests.system.helpers import (
     logout,
     messages,
     played,
+    recorder,
+    recording_pids,
     recordings,
     ssh,
     wait_for_end,
     workers,
 )
 
-JOURNALD = [
-    "systemd-journald.service",
-    "systemd-journald.socket",
-    "systemd-journald-dev-log.socket",
-    "systemd-journald-audit.socket",
-]
-
 
 def ids(host: Host, rec: str) -> list[int]:
     return [message["id"] for message in messages(host, rec)]
+
+
+def stored(host: Host, rec: str) -> str:
+    """Give the output that the journal has of a recording."""
+    return "".join(message["out_txt"] for message in messages(host, rec))
 
 
 def shells_of(host: Host, user: str) -> str:
@@ -46,10 +47,6 @@ def refused(host: Host, user: str) -> str:
     assert done.returncode != 0, output
     assert PROMPT.encode() not in output
     return output.decode()
-
-
-def recorder_pid(host: Host) -> str:
-    return host.run(["systemctl", "show", "-p", "MainPID", "--value", "sessionwrapd"]).stdout
 
 
 def test_a_client_that_vanishes_leaves_a_complete_recording_and_no_shell(host: Host) -> None:
@@ -70,7 +67,7 @@ def test_a_killed_worker_ends_the_session_and_what_was_on_the_screen_is_recorded
     with login(host, "alice") as terminal:
         shown = command(terminal, "seq 1000 2000; sleep 1; echo one second earlier")
         assert shown.endswith("one second earlier\r\n")
-        (worker,) = workers(host)
+        (worker,) = recording_pids(host)
         host.run(["kill", "-KILL", str(worker)])
         terminal.expect(pexpect.EOF)
     (recording,) = wait_for_end(host)
@@ -100,7 +97,7 @@ def test_a_worker_killed_around_a_restart_of_the_recorder_is_recovered(
 ) -> None:
     with login(host, "alice") as terminal:
         command(terminal, "echo precious")
-        (worker,) = workers(host)
+        (worker,) = recording_pids(host)
         if during == "before":
             host.run(["systemctl", "stop", "sessionwrapd.socket", "sessionwrapd.service"])
             host.run(["kill", "-KILL", str(worker)])
@@ -116,10 +113,10 @@ def test_a_worker_killed_around_a_restart_of_the_recorder_is_recovered(
 
 def test_a_reload_takes_new_settings_for_new_recordings_only(host: Host) -> None:
     with login(host, "alice") as terminal:
-        before = recorder_pid(host)
+        before = recorder(host)
         host.write("/etc/sessionwrap/rec-session.conf", '{"notice": "You are watched.\\n"}')
         host.run(["systemctl", "reload", "sessionwrapd.service"])
-        assert recorder_pid(host) == before
+        assert recorder(host) == before
         assert b"You are watched.\r\n" in ssh(host, "alice", "-tt", "true").stdout
         assert command(terminal, "echo still here") == "still here\r\n"
         logout(terminal)
@@ -214,10 +211,10 @@ def test_a_dead_recorder_refuses_those_in_scope_and_nobody_else(host: Host) -> N
 
 
 def test_a_recorder_that_hangs_refuses_those_in_scope_in_time(host: Host) -> None:
-    host.run(["kill", "-STOP", recorder_pid(host).strip()])
+    host.run(["kill", "-STOP", str(recorder(host))])
     assert "must be recorded" in refused(host, "alice")
     assert gets_in(host, "bob")
-    host.run(["kill", "-CONT", recorder_pid(host).strip()])
+    host.run(["kill", "-CONT", str(recorder(host))])
     assert gets_in(host, "alice")
 
 
@@ -316,7 +313,7 @@ def test_with_a_full_journal_disk_every_message_is_there_or_its_loss_is_said(hos
         host.run(["sh", "-c", "cat /dev/zero > /var/log/journal/filler"], check=False)
         command(terminal, "head -c 6000000 /dev/urandom | base64")
         logout(terminal)
-    host.wait_until(lambda: workers(host) == [], timeout=60)
+    host.wait_until(lambda: workers(host) == [])
     complete = [each for each in recordings(host) if each["complete"]]
     kept = complete and ids(host, complete[0]["rec"]) == list(range(1, complete[0]["messages"] + 1))
     assert kept or any("messages of recording" in line for line in alerts(host))
@@ -325,12 +322,14 @@ def test_with_a_full_journal_disk_every_message_is_there_or_its_loss_is_said(hos
 def test_messages_that_the_journal_lost_are_an_alert_at_the_end(host: Host) -> None:
     with login(host, "alice") as terminal:
         command(terminal, "seq 1 30000")
-        host.wait_for_entries("TLOG_USER=alice", count=2)
+        (rec,) = [each["rec"] for each in recordings(host)]
+        # Of what was shown so far nothing is to be stored later.
+        host.wait_until(lambda: stored(host, rec).endswith(f"\n30000\r\n{PROMPT}"))
         host.run(["journalctl", "--rotate", "--vacuum-files=1"])
         host.run(["journalctl", "--vacuum-size=1K"])
         assert host.run(["journalctl", "-q", "TLOG_USER=alice"]).stdout == ""
         logout(terminal)
-    host.wait_until(lambda: alerts(host), timeout=30)
+    host.wait_until(lambda: alerts(host))
     (text,) = alerts(host)
     said = re.search(r"keeps (\d+) of the (\d+) messages of recording (\S+) of alice", text)
     assert said, text
@@ -356,11 +355,11 @@ def test_a_full_disk_holds_the_terminal_back_and_loses_nothing_of_a_file(host: H
     host.run(["systemctl", "restart", "sessionwrapd.service"])
     with login(host, "alice") as terminal:
         terminal.sendline("seq 1 300000 | md5sum; seq 1 300000")
-        terminal.expect_exact("cannot be recorded at the moment and waits", timeout=60)
+        terminal.expect_exact("cannot be recorded at the moment and waits")
         host.wait_until(lambda: alerts(host))
         assert "no space" in alerts(host)[0].lower()
         host.run(["mount", "-o", "remount,size=64m", "/var/log/sessionwrap"])
-        terminal.expect_exact("\n300000\r\n", timeout=60)
+        terminal.expect_exact("\n300000\r\n")
         terminal.expect_exact(PROMPT)
         logout(terminal)
     (recording,) = wait_for_end(host)

@@ -7,9 +7,20 @@ import subprocess
 from pathlib import Path
 
 import pexpect
-from host import Host
+from host import TIMEOUT, Host
 
-from tests.system.helpers import login, logout, messages, played, recordings, ssh, wait_for_end
+from tests.system.helpers import (
+    PROMPT,
+    command,
+    login,
+    logout,
+    messages,
+    played,
+    recordings,
+    ssh,
+    sync_journal,
+    wait_for_end,
+)
 
 STRINGS = 100_000
 
@@ -62,8 +73,7 @@ def test_tlog_play_plays_a_recording_of_ours_from_the_journal_and_from_a_file(
 def _on_a_terminal(host: Host, words: list[str]) -> bytes:
     """Run a program on a terminal until it ends; give what it wrote there."""
     first, *rest = host.command(words, env={"TERM": "xterm"})
-    with pexpect.spawn(first, rest, timeout=60) as terminal:
-        terminal.setecho(False)
+    with pexpect.spawn(first, rest, timeout=TIMEOUT, echo=False) as terminal:
         shown = terminal.read()
     assert isinstance(shown, bytes)
     return shown
@@ -76,7 +86,7 @@ def test_we_play_a_recording_of_tlog_with_the_bytes_that_its_terminal_got(host: 
     for number, options in enumerate((["-w", "journal"], ["-w", "file", "-o", "/srv/of-tlog"])):
         got = _on_a_terminal(host, ["tlog-rec", *options, "sh", "-c", words])
         if number == 0:
-            host.wait_for_entries("SYSLOG_IDENTIFIER=tlog-rec", timeout=10)
+            sync_journal(host)
             (rec,) = host.run(["journalctl", "-q", "-F", "TLOG_REC"]).stdout.split()
             shown = played(host, "--raw", rec)
         else:
@@ -94,20 +104,21 @@ def test_settings_of_tlog_for_what_is_logged_do_what_they_say(host: Host) -> Non
     )
     host.run(["systemctl", "reload", "sessionwrapd.service"])
     with login(host, "alice") as terminal:
-        terminal.sendline("echo typed")
-        terminal.expect_exact("typed\r\n")
-        terminal.sendline("read -s -p 'Password: ' secret; echo; stty -echo; read line; stty echo")
-        terminal.expect_exact("Password: ")
+        assert command(terminal, "echo typed") == "typed\r\n"
+        # What is waited for stands in no command line: the echo of that comes too early.
+        line = "read -s -p Pass''word: word; stty -echo; echo $((6 * 7)); read line; stty echo"
+        terminal.sendline(line)
+        terminal.expect_exact("Password:")
         terminal.sendline("hidden by read")
-        terminal.expect_exact("\r\n")
+        terminal.expect_exact("42\r\n")
         terminal.sendline("hunter2")
-        terminal.sendline("echo seen $((6 * 7))")
-        terminal.expect_exact("seen 42\r\n")
+        terminal.expect_exact(PROMPT)
         logout(terminal)
     (recording,) = wait_for_end(host)
     found = messages(host, recording["rec"])
     typed = "".join(message["in_txt"] for message in found)
     assert "echo typed\n" in typed
+    assert "hidden by read" not in typed
     assert "hunter2" not in typed
     assert "*******\n" in typed
     assert "".join(message["out_txt"] for message in found) == ""

@@ -14,6 +14,7 @@ from host import Host
 
 from sessionwrap import message_ids
 from tests.system.helpers import (
+    JOURNALD,
     PROMPT,
     alerts,
     command,
@@ -27,12 +28,6 @@ from tests.system.helpers import (
     wait_for_end,
 )
 
-JOURNALD = [
-    "systemd-journald.service",
-    "systemd-journald.socket",
-    "systemd-journald-dev-log.socket",
-    "systemd-journald-audit.socket",
-]
 SPOOL = '"recorder": {"spool_size": 1048576}'
 TO_FILE = '"writer": "file", "file": {"path": "/var/log/sessionwrap/log"}'
 UNRECORDED = "sessionwrap: this session is not recorded at the moment. An administrator is told."
@@ -69,7 +64,8 @@ def check_loss(host: Host, recording: dict[str, Any], output: str) -> None:
     lost = int(end_of(host, recording["rec"])["SESSIONWRAP_LOST"])
     assert lost > 0
     assert sum(gaps(output)) == lost
-    assert recording["reason"] == "exited"
+    # On a busy machine sshd may close its terminal before the recorder has seen the shell end.
+    assert recording["reason"] in ("exited", "hangup")
     assert not recording["complete"]
     said = f"{lost} bytes passed unrecorded in recording {recording['rec']} of carol"
     assert any(said in line for line in alerts(host))
@@ -85,8 +81,8 @@ def test_under_best_effort_a_full_disk_stops_nobody_and_the_gap_is_marked(
     enlarge = ["mount", "-o", "remount,size=64m", "/var/log/sessionwrap"]
     with login(host, "carol") as terminal:
         terminal.sendline("seq 1 500000; echo all of it")
-        terminal.expect_exact(UNRECORDED, timeout=60)
-        terminal.expect_exact("\nall of it\r\n", timeout=60)
+        terminal.expect_exact(UNRECORDED)
+        terminal.expect_exact("\nall of it\r\n")
         terminal.expect_exact(PROMPT)
         if mended == "while it runs":
             host.run(enlarge)
@@ -112,8 +108,8 @@ def test_under_best_effort_a_journal_that_is_away_stops_nobody_and_the_gap_is_ma
         command(terminal, "echo before")
         host.run(["systemctl", "stop", *JOURNALD])
         terminal.sendline("seq 1 500000; echo all of it")
-        terminal.expect_exact(UNRECORDED, timeout=60)
-        terminal.expect_exact("\nall of it\r\n", timeout=60)
+        terminal.expect_exact(UNRECORDED)
+        terminal.expect_exact("\nall of it\r\n")
         host.run(["systemctl", "start", *JOURNALD])
         terminal.expect_exact(PROMPT)
         logout(terminal)
@@ -129,9 +125,9 @@ def test_under_strict_a_journal_that_is_away_holds_the_terminal_back_and_nothing
     with login(host, "alice") as terminal:
         host.run(["systemctl", "stop", *JOURNALD])
         terminal.sendline("seq 1 500000; echo all of it")
-        terminal.expect_exact("cannot be recorded at the moment and waits until it can", timeout=60)
+        terminal.expect_exact("cannot be recorded at the moment and waits until it can")
         host.run(["systemctl", "start", *JOURNALD])
-        terminal.expect_exact("\nall of it\r\n", timeout=60)
+        terminal.expect_exact("\nall of it\r\n")
         terminal.expect_exact(PROMPT)
         logout(terminal)
     (recording,) = wait_for_end(host)
@@ -152,7 +148,7 @@ def test_a_journal_that_is_only_slower_than_the_output_loses_nothing_under_best_
         # The spool is full after a moment. Then nothing more comes, and nothing is lost.
         assert terminal.expect_exact(["\nall of it\r\n", pexpect.TIMEOUT], timeout=2.5) == 1
         host.run(["pkill", "-CONT", "-x", "systemd-journal"])
-        terminal.expect_exact("\nall of it\r\n", timeout=60)
+        terminal.expect_exact("\nall of it\r\n")
         terminal.expect_exact(PROMPT)
         logout(terminal)
     (recording,) = wait_for_end(host)
@@ -198,12 +194,10 @@ def test_where_the_journal_takes_but_does_not_keep_strict_sessions_end_and_other
         assert gets_in(host, "bob")
         keep_again(host)
         # The recorder finds out itself.
-        host.wait_until(lambda: gets_in(host, "alice"), timeout=60)
+        host.wait_until(lambda: gets_in(host, "alice"))
         logout(other)
     # Its end is said once more, when the journal keeps something again.
-    host.wait_for_entries(
-        f"MESSAGE_ID={message_ids.END}", "SESSIONWRAP_REASON=unstored", timeout=60
-    )
+    host.wait_for_entries(f"MESSAGE_ID={message_ids.END}", "SESSIONWRAP_REASON=unstored")
     (ended,) = [each for each in recordings(host) if each["reason"] == "unstored"]
     assert ended["user"] == "alice"
     assert not ended["complete"]

@@ -14,15 +14,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from host import Host
+from host import TIMEOUT, Host
 
 from sessionwrap import message_ids
 from tests.system.helpers import (
     PROMPT,
+    closed_on_error,
     command,
     login,
     played,
     recordings,
+    sync_journal,
     wait_for_end,
     workers,
 )
@@ -65,16 +67,18 @@ def console(host: Host) -> pexpect.spawn[str]:
     import pexpect  # fails where it is missing, and not where this file is only read
 
     argv = host.command(["python3", _CONSOLE])
-    terminal = pexpect.spawn(argv[0], argv[1:], timeout=30, encoding="utf-8", echo=False)
-    terminal.expect_exact("login: ")
+    terminal = pexpect.spawn(argv[0], argv[1:], timeout=TIMEOUT, encoding="utf-8", echo=False)
+    with closed_on_error(terminal):
+        terminal.expect_exact("login: ")
     return terminal
 
 
 def on_console(host: Host, user: str) -> pexpect.spawn[str]:
     """Log in at a console."""
     terminal = console(host)
-    terminal.sendline(user)
-    give_password(terminal)
+    with closed_on_error(terminal):
+        terminal.sendline(user)
+        give_password(terminal)
     return terminal
 
 
@@ -90,11 +94,12 @@ def through(line: str, caller: str, *, password: bool = False) -> Callable[..., 
 
     def enter(host: Host, user: str) -> pexpect.spawn[str]:
         terminal = login(host, caller)
-        terminal.sendline(line.replace("USER", user))
-        if password:
-            give_password(terminal)
-        else:
-            terminal.expect_exact(PROMPT)
+        with closed_on_error(terminal):
+            terminal.sendline(line.replace("USER", user))
+            if password:
+                give_password(terminal)
+            else:
+                terminal.expect_exact(PROMPT)
         return terminal
 
     return enter
@@ -131,7 +136,7 @@ def desktop(host: Host, user: str, *argv: str) -> Iterator[None]:
     with subprocess.Popen(host.command(words), stdin=subprocess.DEVNULL) as session:
         try:
             yield
-            assert session.wait(20) == 0
+            assert session.wait(TIMEOUT) == 0
         finally:
             session.kill()
 
@@ -199,12 +204,13 @@ def check(host: Host, way: Way, user: str, shell: str = "/bin/bash") -> None:
 def settled(host: Host, count: int) -> list[dict[str, Any]]:
     """Give all recordings, once ``count`` have ended and their logins were held against them."""
     wait_for_end(host, count)
-    host.wait_until(lambda: workers(host) == [], timeout=30)
+    host.wait_until(lambda: workers(host) == [])
     return recordings(host)
 
 
 def login_entries(host: Host) -> list[tuple[str, str, str]]:
     """Give (user, service, outcome) of each login that the hook saw, oldest first."""
+    sync_journal(host)
     words = ["journalctl", "-q", "-o", "json", f"MESSAGE_ID={message_ids.LOGIN}"]
     found = [json.loads(line) for line in host.run(words).stdout.splitlines()]
     return [

@@ -105,16 +105,6 @@ def leave() -> None:
     print("left")
 
 
-def hold(seconds: float) -> None:
-    """Ask for a recording and never answer."""
-    master, slave = pty.openpty()
-    sock = connect()
-    socket.send_fds(sock, [b"TGxterm"], [slave])
-    print(sock.recv(1024)[:1], flush=True)
-    time.sleep(seconds)
-    os.close(master)
-
-
 def main() -> None:
     """Do what the command line says."""
     what, *numbers = sys.argv[1:]
@@ -126,8 +116,6 @@ def main() -> None:
         storm(float(numbers[0]))
     elif what == "leave":
         leave()
-    elif what == "hold":
-        hold(float(numbers[0]))
 
 
 main()

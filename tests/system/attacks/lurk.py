@@ -9,7 +9,7 @@ import os
 import sys
 import time
 
-SECONDS = 20
+SECONDS = 120
 NAMES = "/dev/pts"
 
 before = set(os.listdir(NAMES))
