@@ -144,17 +144,23 @@ class Relay:
             self._record(OUTPUT, data)
         self._write_outer(data)
 
-    def drain_output(self) -> None:
-        """Record what the session printed after its client had gone."""
-        while self._reason is not None and self._spool.room(CHUNK) is not None:
+    def drain_output(self, reason: str) -> str:
+        """Record what the session printed after ``run`` had ended for ``reason``; give the reason.
+
+        On a busy machine sshd may close its terminal before we have seen that the shell has ended.
+        """
+        while self._spool.room(CHUNK) is not None:
             try:
                 data = os.read(self._master, CHUNK)
-            except OSError:
-                return  # nothing there (EAGAIN), or no process left that could print (EIO)
+            except BlockingIOError:
+                break
+            except OSError:  # EIO: no process is left that could print
+                return entries.EXITED if reason == entries.HUNG_UP else reason
             if not data:
-                return
+                break
             if self._log_output:
                 self._record(OUTPUT, data)
+        return reason
 
     def _on_master(self, happened: int) -> None:
         if happened & _OUT:

@@ -159,7 +159,7 @@ class _Session:
             relay.show(notice.replace("\n", "\r\n").encode())
         reason = relay.run()
         listener.close()
-        relay.drain_output()
+        reason = relay.drain_output(reason)
         stored = _send_everything(outbox, relay)
         ended = time.time_ns() // 1000
         recording = recording._replace(end=ended, reason=reason, lost=relay.lost)

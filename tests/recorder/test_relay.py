@@ -192,3 +192,22 @@ def _signals_as_before() -> Iterator[None]:
         os.close(ours)
     for number, handler in zip(numbers, before, strict=True):
         signal.signal(number, handler)
+
+
+@pytest.mark.parametrize(("has_ended", "reason"), [(True, "exited"), (False, "hangup")])
+def test_a_session_has_exited_if_it_ended_before_its_terminal_hung_up(
+    tmp_path: Path, has_ended: bool, reason: str
+) -> None:
+    found = Session(tmp_path, may_lose=False)
+    os.write(found.program, b"the last words")
+    if has_ended:
+        os.close(found.program)
+    os.close(found.client)
+    assert found.relay.drain_output(found.relay.run()) == reason
+    found.sink.state = "takes"
+    assert found.outbox.flush(found.relay.now(), everything=True, final=True)
+    assert found.recorded() == b"the last words"
+    if not has_ended:
+        os.close(found.program)
+    found.client = found.outer
+    found.close()
