@@ -17,18 +17,12 @@ import pytest
 from host import Host
 
 from sessionwrap import message_ids
-from tests.system.helpers import messages, recordings, ssh
+from tests.system.helpers import JOURNALD, messages, recordings, ssh, sync_journal
 
 POLICY = "[failure_policy]\npolicy = strict\nbest_effort_users = carol\nbreak_glass_users = dave\n"
 PAM = "/etc/pam.d/common-session"
 RECORDER = ("sessionwrapd.socket", "sessionwrapd.service")
 OVERLAY = ("sessionwrap-userdb.socket", "sessionwrap-userdb.service")
-JOURNALD = (
-    "systemd-journald.service",
-    "systemd-journald.socket",
-    "systemd-journald-dev-log.socket",
-    "systemd-journald-audit.socket",
-)
 REFUSED, RECORDED, UNRECORDED = "refused", "recorded", "unrecorded"
 GOT_IN = "got in"
 _numbers = itertools.count(1)
@@ -76,6 +70,7 @@ def what_became(host: Host, tried: Attempt) -> str:
 
 def alerted(host: Host, user: str, message_id: str = message_ids.ALERT_NOT_RECORDED) -> list[str]:
     """Give the texts of the critical entries that name a user."""
+    sync_journal(host)
     matches = ["PRIORITY=2", f"MESSAGE_ID={message_id}", f"SESSIONWRAP_USER={user}"]
     return host.run(["journalctl", "--output=cat", *matches]).stdout.splitlines()
 

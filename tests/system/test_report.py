@@ -8,11 +8,20 @@ from typing import Any
 from host import Host
 
 from sessionwrap import message_ids
-from tests.system.helpers import command, login, logout, ssh, wait_for_end, workers
+from tests.system.helpers import (
+    command,
+    login,
+    logout,
+    recording_pids,
+    ssh,
+    sync_journal,
+    wait_for_end,
+)
 
 
 def report(host: Host, *options: str) -> tuple[int, dict[str, Any]]:
     """Give the exit status of the report, and what it says."""
+    sync_journal(host)
     done = host.run(["sessionwrap", "report", "--json", *options], check=False)
     return done.returncode, json.loads(done.stdout)
 
@@ -36,7 +45,7 @@ def test_complete_recordings_and_commands_are_nothing_to_look_at(host: Host) -> 
 
 def test_a_worker_that_was_killed_is_something_to_look_at(host: Host) -> None:
     with login(host, "alice"):
-        (worker,) = workers(host)
+        (worker,) = recording_pids(host)
         host.run(["kill", "-KILL", str(worker)])
         wait_for_end(host)
     host.wait_for_entries(f"MESSAGE_ID={message_ids.ALERT_ABNORMAL}")
@@ -99,7 +108,7 @@ FORGED = {
 
 def test_a_user_forges_no_login_no_outcome_no_alert_and_hides_none(host: Host) -> None:
     with login(host, "alice"):
-        (worker,) = workers(host)
+        (worker,) = recording_pids(host)
         host.run(["kill", "-KILL", str(worker)])
         wait_for_end(host)
     host.wait_for_entries(f"MESSAGE_ID={message_ids.ALERT_UNSEEN}")

@@ -17,6 +17,7 @@ from tests.system.helpers import (
     command,
     login,
     logout,
+    recording_pids,
     ssh,
     wait_for_end,
     workers,
@@ -29,7 +30,8 @@ LOGIN = f"MESSAGE_ID={message_ids.LOGIN}"
 
 def settled(host: Host) -> None:
     """Wait until no login goes on and the recorder has held all of them against the journal."""
-    host.wait_until(lambda: host.run(["pgrep", "-f", "sshd: .*(priv|@)"], check=False).stdout == "")
+    logins = ["pgrep", "-f", "sshd(-session)?: .*(priv|@)"]
+    host.wait_until(lambda: host.run(logins, check=False).stdout == "")
     host.wait_until(lambda: workers(host) == [], timeout=40)
 
 
@@ -96,7 +98,7 @@ def test_the_sftp_server_within_sshd_is_noted_and_is_no_alert(host: Host) -> Non
 def test_a_killed_worker_is_an_alert_that_names_the_login(host: Host) -> None:
     with login(host, "alice") as terminal:
         command(terminal, "echo seen")
-        (worker,) = workers(host)
+        (worker,) = recording_pids(host)
         host.run(["kill", "-KILL", str(worker)])
         terminal.expect(pexpect.EOF)
     (recording,) = wait_for_end(host)
@@ -140,7 +142,7 @@ def test_a_restarted_recorder_still_watches_the_logins_that_go_on(host: Host) ->
     with forwarding(host, "carol"), login(host, "alice") as terminal:
         host.run(["systemctl", "stop", "sessionwrapd.service"])
         host.run(["systemctl", "start", "sessionwrapd.service"])
-        (worker,) = workers(host)
+        (worker,) = recording_pids(host)
         host.run(["kill", "-KILL", str(worker)])
         terminal.expect(pexpect.EOF)
     (alert,) = host.wait_for_entries(UNSEEN, timeout=40)
@@ -179,7 +181,7 @@ def test_journalctl_explains_the_alerts(host: Host, message_id: str, what_to_do:
         ssh(host, "alice", "-tt")
     else:
         with login(host, "alice") as terminal:
-            (worker,) = workers(host)
+            (worker,) = recording_pids(host)
             host.run(["kill", "-KILL", str(worker)])
             terminal.expect(pexpect.EOF)
     host.wait_for_entries(f"MESSAGE_ID={message_id}", timeout=40)
