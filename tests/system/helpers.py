@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -73,6 +74,14 @@ def sync_journal(host: Host) -> None:
     Where journald is not running there is nothing to wait for.
     """
     host.run(["journalctl", "--sync"], check=False)
+
+
+def pass_a_tick(host: Host) -> None:
+    """Wait until who logs in now is younger than what was done before: /proc counts starts in
+    ticks of 10 ms, and a login of the same tick is refused once.
+    """
+    before = time.clock_gettime(time.CLOCK_BOOTTIME)
+    host.wait_until(lambda: time.clock_gettime(time.CLOCK_BOOTTIME) > before + 0.02)
 
 
 def recordings(host: Host) -> list[dict[str, Any]]:

@@ -17,7 +17,14 @@ import pytest
 from host import Host
 
 from sessionwrap import message_ids
-from tests.system.helpers import JOURNALD, messages, recordings, ssh, sync_journal
+from tests.system.helpers import (
+    JOURNALD,
+    messages,
+    pass_a_tick,
+    recordings,
+    ssh,
+    sync_journal,
+)
 
 POLICY = "[failure_policy]\npolicy = strict\nbest_effort_users = carol\nbreak_glass_users = dave\n"
 PAM = "/etc/pam.d/common-session"
@@ -191,6 +198,7 @@ def test_with_a_part_away_the_policy_says_who_gets_in_and_all_is_well_when_it_is
     part.away(host)
     tried = {user: attempt(host, user) for user in ("alice", "carol", "dave", "bob", "root")}
     part.mend(host)
+    pass_a_tick(host)
     after = {user: attempt(host, user) for user in ("alice", "carol", "dave", "bob", "root")}
     # What was left in a spool meanwhile is stored now, and what the hook could not say is said.
     host.wait_until(lambda: host.run(["ls", "/run/sessionwrap/spool"]).stdout == "", timeout=30)
