@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import select
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from pathlib import Path
 
 from tests.bench import journal
 from tests.bench.contestants import CONTESTANTS, OURS, RELAY, SCRIPT, TLOG
@@ -39,9 +40,11 @@ def _cores(name: str, sizes: Sizes) -> float:
     with ExitStack() as stack:
         logins = [stack.enter_context(open_cat(name)) for _ in range(sizes.many_recordings)]
         recorders = CONTESTANTS[name].recorders()
-        used, began = _run_time(recorders), time.monotonic()
+        before, began = _run_times(recorders), time.monotonic()
         _type_into(logins, began + sizes.many_seconds)
-        cores = (_run_time(recorders) - used) / (time.monotonic() - began)
+        after = _run_times(recorders)
+        used = sum(after[pid] - before[pid] for pid in after)
+        cores = used / (time.monotonic() - began)
         for login in logins:
             login.type(b"\n\x04")  # script outlives a terminal that hangs up within a line
             login.read_all()
@@ -65,10 +68,14 @@ def _type_into(logins: list[Login], end: float) -> None:
     epoll.close()
 
 
-def _run_time(pids: list[int]) -> float:
-    """Seconds that processes have run, exact: first field of schedstat (sched-stats.rst)."""
-    total = 0
+def _run_times(pids: list[int]) -> dict[int, float]:
+    """Give the seconds that processes have run, exact: first field of schedstat (sched-stats.rst).
+
+    Without those that have ended: the recorder has short-lived children besides its workers.
+    """
+    times = {}
     for pid in pids:
-        with open(f"/proc/{pid}/schedstat", encoding="ascii") as file:
-            total += int(file.read().split()[0])
-    return total / 1e9
+        with suppress(FileNotFoundError, ProcessLookupError):
+            text = Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii")
+            times[pid] = int(text.split()[0]) / 1e9
+    return times
