@@ -57,6 +57,11 @@ def attempt(host: Host, user: str, *options: str) -> Attempt:
     return Attempt(user, f"word {1000000 + number} end", (done.stdout + done.stderr).decode())
 
 
+def attempts_at_once(host: Host, *users: str) -> dict[str, Attempt]:
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(users, pool.map(lambda user: attempt(host, user), users), strict=True))
+
+
 def is_recorded(host: Host, tried: Attempt) -> bool:
     """Tell whether the journal has, of the recorder's own, what the command printed."""
     output = "".join(
@@ -357,9 +362,7 @@ def test_while_the_groups_are_slow_everybody_gets_in_and_who_is_out_of_scope_is_
 ) -> None:
     host = policies
     late_groups(host, 4)
-    users = ("alice", "carol", "bob", "root")
-    with ThreadPoolExecutor() as pool:
-        tried = dict(zip(users, pool.map(lambda user: attempt(host, user), users), strict=True))
+    tried = attempts_at_once(host, "alice", "carol", "bob", "root")
     mend_groups(host)
     assert {user: what_became(host, each) for user, each in tried.items()} == {
         "alice": RECORDED,
@@ -376,9 +379,7 @@ def test_while_the_groups_hang_nobody_waits_for_ever_and_nobody_in_doubt_is_unre
     """Longer than the hook waits. Without us a login over SSH waits seven times for the groups."""
     host = policies
     late_groups(host, 14)
-    users = ("alice", "carol", "bob", "root")
-    with ThreadPoolExecutor() as pool:
-        tried = dict(zip(users, pool.map(lambda user: attempt(host, user), users), strict=True))
+    tried = attempts_at_once(host, "alice", "carol", "bob", "root")
     mend_groups(host)
     assert {user: what_became(host, each) for user, each in tried.items()} == {
         "alice": RECORDED,
