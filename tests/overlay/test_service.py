@@ -123,8 +123,12 @@ class Overlay:
         return child
 
     def close(self) -> None:
+        children = self.children()  # who was stopped would stay
         self.process.kill()
         self.process.wait()
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):  # it ends with the service
+                os.kill(child, signal.SIGKILL)
         assert self.process.stdout
         self.process.stdout.close()
 
