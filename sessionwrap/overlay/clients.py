@@ -22,8 +22,6 @@ MAX_CONNECTIONS_OF_USER: Final = 128
 """Root's are not bounded by this: login programs are root's."""
 MAX_EVENTS: Final = 64
 """Descriptors that are looked at in a turn; the kernel gives the others in the next."""
-MAX_ACCEPTS: Final = 64
-"""Connections taken in a turn."""
 BACKLOG: Final = 1024
 """Connections that wait to be taken, see listen(2). Who comes when there are more is refused."""
 SOMAXCONN: Final = "/proc/sys/net/core/somaxconn"
@@ -44,11 +42,14 @@ class Client:
 
 
 class Poller:
-    """epoll(7) with a handler for each descriptor."""
+    """epoll(7) with a handler for each descriptor. ``turns`` counts the turns in which all that
+    could be read was looked at.
+    """
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._handlers: dict[int, Callable[[int], None]] = {}
+        self.turns = 0
 
     def watch(self, fd: int, handler: Callable[[int], None]) -> None:
         """Have ``handler`` called whenever ``fd`` can be read."""
@@ -62,7 +63,10 @@ class Poller:
 
     def turn(self, seconds: float) -> None:
         """Call the handlers of what can be read, after at most ``seconds``."""
-        for fd, _ in self._epoll.poll(seconds, MAX_EVENTS):
+        events = self._epoll.poll(seconds, MAX_EVENTS)
+        if len(events) < MAX_EVENTS:
+            self.turns += 1
+        for fd, _ in events:
             handler = self._handlers.get(fd)
             if handler:  # not unwatched meanwhile
                 handler(fd)
@@ -93,6 +97,7 @@ class Clients:
         self._kept_of_user: dict[int, int] = {}
         self._backlog = _backlog()
         self._without_pause = 0
+        self._last_turn = 0
         self._of_whom: dict[int, int] = {}
         poller.watch(listener.fileno(), self._on_listener)
 
@@ -114,41 +119,34 @@ class Clients:
         self._close(client, is_lost=not taken)
 
     def _on_listener(self, _fd: int) -> None:
-        """Take waiting connections.
+        """Take a waiting connection.
 
-        Without a pause between them more may have come than can wait. Those were refused, and
-        nobody tells us.
+        Without a pause between them, a turn in which none waited, more may have come than can
+        wait. Those were refused, and nobody tells us.
         """
-        for _ in range(MAX_ACCEPTS):
-            try:
-                # Not accept(): it makes enums of what we know, a third of the time this takes.
-                fd, _address = self._listener._accept()  # type: ignore[attr-defined]
-            except BlockingIOError:
-                if self._without_pause > self._backlog:
-                    self._lose()
-                self._without_pause = 0
-                self._of_whom.clear()
-                return
-            except OSError:
-                return  # gone again
-            self._without_pause += 1
-            if self._without_pause > self._backlog:
-                self._lose()
-            self._take(_socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fd))
+        if self._poller.turns > self._last_turn + 1:
+            self._without_pause = 0
+            self._of_whom.clear()
+        self._last_turn = self._poller.turns
+        try:
+            # Not accept(): it makes enums of what we know, a third of the time this takes.
+            fd, _address = self._listener._accept()  # type: ignore[attr-defined]
+        except OSError:
+            return  # gone again
+        self._without_pause += 1
+        if self._without_pause > self._backlog:
+            self._lose()
+        self._take(_socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fd), fd)
 
     def _lose(self) -> None:
         self._lost(max(self._of_whom, key=self._of_whom.__getitem__))
 
-    def _take(self, connection: _socket.socket) -> None:
+    def _take(self, connection: _socket.socket, fd: int) -> None:
         _, uid, _ = _UCRED.unpack(
             connection.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, _UCRED.size)
         )
         self._of_whom[uid] = self._of_whom.get(uid, 0) + 1
-        client = Client(connection, uid)
-        self._serve(client)  # mostly the call is there already, and is answered
-        fd = connection.fileno()
-        if fd >= 0:
-            self._keep(client, fd)
+        self._keep(Client(connection, uid), fd)
 
     def _keep(self, client: Client, fd: int) -> None:
         """Have a client that is not answered yet, as long as there is room."""
@@ -160,8 +158,7 @@ class Clients:
             self._make_room()
         self._kept[fd] = client
         self._kept_of_user[client.uid] = number + 1
-        if not client.waits:
-            self._poller.watch(fd, self._on_client)
+        self._poller.watch(fd, self._on_client)
 
     def _make_room(self) -> None:
         """Drop who has been there longest, a login program last."""

@@ -6,6 +6,7 @@ Bytes in, values out: sockets are in ``service``. What is asked is io.systemd.Us
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import Any, Final, NamedTuple
 
@@ -28,6 +29,9 @@ MAX_CALL: Final = 16384
 MAX_NAME: Final = 256
 """Characters of a user's name (LOGIN_NAME_MAX of limits.h)."""
 MAX_UID: Final = 2**32 - 2
+MAX_KNOWN: Final = 1024
+"""Calls that are not parsed again: the same users are asked for all the time, by the same words."""
+MAX_KNOWN_CALL: Final = 512
 _decode: Final = json.JSONDecoder().decode  # what json.loads does after it has looked around
 
 
@@ -49,8 +53,13 @@ def parse_call(data: bytes) -> Call | None:
         raise VarlinkError(f"a call of more than {MAX_CALL} bytes")
     if end < 0:
         return None
+    return (_parse if end <= MAX_KNOWN_CALL else _parse.__wrapped__)(data[:end])
+
+
+@functools.lru_cache(MAX_KNOWN)
+def _parse(data: bytes) -> Call:
     try:
-        call = _decode(data[:end].decode())
+        call = _decode(data.decode())
     except (ValueError, RecursionError) as error:
         raise VarlinkError("a call that is not JSON") from error
     method = call.get("method") if isinstance(call, dict) else None
