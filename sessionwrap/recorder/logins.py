@@ -206,17 +206,17 @@ def settle(ticket: tickets.Ticket) -> None:
 
 def recordings_of(login: str) -> dict[str, bool | None]:
     """Give the recordings of a login, whether each is complete, None where it has no end."""
-    from systemd import journal  # only the children that settle a login need it
-
     found: dict[str, bool | None] = {}
-    with journal.Reader() as reader:
-        reader.add_match(f"{PREFIX}LOGIN={login}", f"_UID={os.geteuid()}")
-        for entry in reader:
-            if entry.get("MESSAGE_ID") is None:
-                continue
-            fields = {name: str(value) for name, value in entry.items() if name.startswith(PREFIX)}
-            fields["MESSAGE_ID"] = entry["MESSAGE_ID"].hex
-            if fields["MESSAGE_ID"] not in (message_ids.START, message_ids.END):
+    with confirm.reader_of(f"{PREFIX}LOGIN={login}") as reader:
+        while reader._next():
+            entry: dict[str, object] = reader._get_all()
+            fields = {
+                name: value.decode(errors="replace")
+                for name, value in entry.items()
+                if isinstance(value, bytes)  # ours stand once in an entry; others may be lists
+                and (name.startswith(PREFIX) or name == "MESSAGE_ID")
+            }
+            if fields.get("MESSAGE_ID") not in (message_ids.START, message_ids.END):
                 continue
             recording = entries.parse(fields, verified=True)
             ended = recording.end is not None or recording.reason == entries.LOGGED

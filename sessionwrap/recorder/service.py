@@ -225,9 +225,11 @@ class Service:
             worker.serve(connection, peer, settings)
 
         keep = {connection.fileno(), peer.pidfd}
+        soon = time.monotonic() + CHECK_SOON_SECONDS
+        # Without a recording none was due, and the time for one may be long past.
+        self._check_at = min(self._check_at, soon) if self._wants_check() else soon
         pid = fork(serve, keep)
         self._watch_child(Child(pid, peer.uid, _spool_path(pid)))
-        self._check_at = min(self._check_at, time.monotonic() + CHECK_SOON_SECONDS)
 
     def _watch_child(self, process: Child) -> None:
         pidfd = os.pidfd_open(process.pid)
