@@ -32,12 +32,13 @@ from sessionwrap import (
 )
 from sessionwrap.errors import LoginRefused, SessionwrapError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pam_module.call import Items
+
 PAM_SUCCESS = 0
 PAM_SESSION_ERR = 14
 """Exit status that refuses the login; pam_exec makes PAM_SYSTEM_ERR of any that is not 0."""
-
-WITHOUT_TERMINAL = ("atd", "cron", "crond", "polkit-1", "systemd-user")
-"""PAM services that never have a terminal: nothing of theirs is recorded or refused."""
 
 ANSWER_SECONDS = 2
 """How long the recorder may take to say that it is there."""
@@ -48,37 +49,15 @@ DIVERSIONS = (b"SYSTEMD_BYPASS_USERDB=", b"SYSTEMD_ONLY_USERDB=")
 """Variables with which the caller of su or sudo makes NSS pass the overlay over."""
 PTS_MAJOR = 136
 """Major number of the terminals that recordings run on (devices.txt of the kernel)."""
-BECOMING = ("su", "su-l", "sudo", "sudo-i", "runuser", "runuser-l")
-"""PAM services of programs that start /bin/bash for root, whatever /etc/passwd says: systemd's NSS
-module answers them for root itself. `sessionwrap setup` sees to it that it does not elsewhere."""
 MAX_ENVIRONMENT = 8 << 20
 """Bytes; more is more than execve(2) takes (6 MiB: three quarters of the largest stack limit)."""
 
 
-class Items:
-    """What pam_exec(8) passes in the environment, and the pid of the PAM application."""
-
-    __slots__ = ("application", "rhost", "service", "tty", "type", "user")
-
-    def __init__(self, environment: os._Environ[str] | dict[str, str], application: int) -> None:
-        self.type = environment.get("PAM_TYPE", "")
-        self.user = environment.get("PAM_USER", "")
-        self.service = environment.get("PAM_SERVICE", "")
-        self.rhost = environment.get("PAM_RHOST", "")
-        self.tty = environment.get("PAM_TTY", "")
-        self.application = application
-
-
-def main() -> None:
-    """Answer one call of pam_exec and exit with its status.
-
-    The argument is the pid of the PAM application: packaging/bin/pam-hook is in between.
-    """
-    items = Items(os.environ, int(sys.argv[1]))
+def main(items: Items) -> None:
+    """Answer one call of pam_exec and exit with its status."""
     try:
-        if items.type == "open_session" and items.service not in WITHOUT_TERMINAL:
-            _tidy()
-            open_session(items)
+        _tidy()
+        open_session(items)
     except LoginRefused as refusal:
         print(f"sessionwrap: {refusal}", flush=True)
         status = PAM_SESSION_ERR
@@ -86,6 +65,8 @@ def main() -> None:
         status = _fault(items, error)
     else:
         status = PAM_SUCCESS
+    if items.look_up:
+        items.look_up.end()
     # Straight out: nothing to clean up, and the interpreter's own end costs milliseconds.
     os._exit(status)
 
@@ -111,11 +92,9 @@ def open_session(items: Items) -> None:
         _alert_mistake(items, str(rules.mistake))
     if rules.leaves_out(items.service):
         return
-    becomes_root = items.user == "root" and items.service in BECOMING
-    if items.user == "root" and not becomes_root:
-        os.environ[accounts.NO_SYNTHETIC] = "1"
     try:
-        account = accounts.look_up(items.user, GROUP_SECONDS if rules.may_want_groups() else 0)
+        look_up = items.look_up or accounts.LookUp(items.user)  # again, where it was not possible
+        account = look_up.answer(GROUP_SECONDS if rules.may_want_groups() else 0)
     except OSError as error:
         _pass_unknown(items, *rules.decide_unknown(items.user), str(error))
         return
@@ -124,7 +103,7 @@ def open_session(items: Items) -> None:
         _pass_unknown(items, *rules.decide_unknown(items.user), f"there is no user {items.user!r}")
         return
     decision, policy = rules.decide(account, items.service)
-    if becomes_root and decision.record and _is_within_recording(items.application):
+    if items.becomes_root and decision.record and _is_within_recording(items.application):
         decision = scope.Decision(False, "root in a terminal that is being recorded", "", 0)
     ticket = make_ticket(items, account, decision, policy)
     problem = ""
@@ -299,9 +278,9 @@ def _log(fields: dict[str, str], problem: str = "") -> None:
 
 
 def _fault(items: Items, error: Exception) -> int:
-    text = f"The hook failed for {items.user} ({items.type}): {type(error).__name__}: {error}"
+    text = f"The hook failed for {items.user}: {type(error).__name__}: {error}"
     _log(journal_protocol.not_recorded_fields(text, items.user, items.service))
-    if items.type != "open_session" or not _must_be_recorded(items.user):
+    if not _must_be_recorded(items.user):
         return PAM_SUCCESS
     print("sessionwrap: this login cannot be recorded. Please tell an administrator.", flush=True)
     print(f"sessionwrap: {type(error).__name__}: {error}", file=sys.stderr, flush=True)

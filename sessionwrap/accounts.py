@@ -13,9 +13,6 @@ import select
 import sys
 import time
 
-from sessionwrap import scope
-from sessionwrap.errors import NotFoundError
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -52,6 +49,8 @@ class Account:
 
 def find_user(user: str) -> pwd.struct_passwd:
     """Give the passwd entry of a user; NotFoundError where NSS has none of that name."""
+    from sessionwrap.errors import NotFoundError
+
     try:
         return pwd.getpwnam(user)
     except (KeyError, ValueError) as error:  # ValueError: a NUL or a lone surrogate in the name
@@ -105,26 +104,46 @@ def has_cache(path: str = NSCD) -> bool:
 
 
 def look_up(key: str | int, group_seconds: float = GROUP_SECONDS) -> Account | None:
-    """Ask NSS for a user by name or uid, and for the groups, in a child: a directory may hang.
+    """Ask NSS for a user by name or uid, and for the groups; see ``LookUp.answer``."""
+    return LookUp(key).answer(group_seconds)
 
-    Root and system accounts never wait longer than GROUP_SECONDS for their groups. None where
-    there is no such user; OSError where the account did not come in time.
-    """
-    from_child, to_parent = os.pipe()
-    child = os.fork()
-    if child == 0:
+
+class LookUp:
+    """Asks NSS in a child, from now on: a directory may hang, and there is other work meanwhile."""
+
+    def __init__(self, key: str | int) -> None:
+        self._pipe, to_parent = os.pipe()
         try:
-            os.close(from_child)
-            _tell(key, to_parent)
+            self._child = os.fork()
+        except OSError:
+            os.close(self._pipe)
+            os.close(to_parent)
+            raise
+        if self._child == 0:
+            try:
+                os.close(self._pipe)
+                _tell(key, to_parent)
+            finally:
+                os._exit(0)  # whatever happens: two of us must not go on
+        os.close(to_parent)
+
+    def answer(self, group_seconds: float = GROUP_SECONDS) -> Account | None:
+        """Give the user, None where there is none; OSError where the account does not come in time.
+
+        Root and system accounts never wait longer than GROUP_SECONDS for their groups.
+        """
+        try:
+            return _hear(self._pipe, group_seconds)
         finally:
-            os._exit(0)  # whatever happens: two of us must not go on
-    os.close(to_parent)
-    try:
-        return _hear(from_child, group_seconds)
-    finally:
-        os.close(from_child)
-        os.kill(child, _KILL)
-        os.waitpid(child, 0)
+            self.end()
+
+    def end(self) -> None:
+        """End the child; nothing where that was done."""
+        if self._child:
+            os.close(self._pipe)
+            os.kill(self._child, _KILL)
+            os.waitpid(self._child, 0)
+            self._child = 0
 
 
 def _tell(key: str | int, pipe: int) -> None:
@@ -154,6 +173,8 @@ def _hear(pipe: int, group_seconds: float = GROUP_SECONDS) -> Account | None:
     if values is None:
         return None
     try:
+        from sessionwrap import scope  # not before the child is at it: NSS is what takes time
+
         is_system = scope.is_system_account(values[1])
         groups = _receive(pipe, GROUP_SECONDS if is_system else group_seconds)
     except TimeoutError:

@@ -15,6 +15,7 @@ CHECKOUT = pathlib.Path(__file__).parents[1]
 OURS = ("sessionwrap", "pam_module")
 
 LOGIN_PATH = (
+    "pam_module.call",
     "pam_module.hook",
     "sessionwrap.login",
     "sessionwrap.handover",
