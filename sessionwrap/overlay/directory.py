@@ -12,7 +12,7 @@ import pwd
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple, NoReturn
 
 from sessionwrap import accounts
@@ -30,10 +30,12 @@ Key = str | int
 
 
 class Found(NamedTuple):
-    """What NSS says: the account, None where there is none, and the names of all its groups."""
+    """What NSS says: the account, None where there is none, and the names of all its groups, None
+    where they are still being looked for.
+    """
 
     account: Account | None
-    groups: tuple[str, ...]
+    groups: tuple[str, ...] | None
 
 
 class Lookup(NamedTuple):
@@ -76,7 +78,7 @@ class Directory:
     def receive(self, fd: int) -> tuple[Key, Found | None] | None:
         """Read the answer on a descriptor: (key, found), found None where the process has died.
 
-        None where it had no question.
+        The account comes first, its groups in a second answer. None where there was no question.
         """
         try:
             data = self._sockets[fd].recv(MAX_ANSWER)
@@ -84,14 +86,17 @@ class Directory:
             return None
         except OSError:
             data = b""
-        lookup = self._busy.pop(fd, None)
+        lookup = self._busy.get(fd)
         if not data:
             self._end(fd)
             return (lookup.key, None) if lookup else None
         if lookup is None:
             return None
         account, groups = json.loads(data)
-        return lookup.key, Found(Account(*account) if account else None, tuple(groups))
+        if groups is not None:
+            del self._busy[fd]
+            groups = tuple(groups)
+        return lookup.key, Found(Account(*account) if account else None, groups)
 
     def end_hanging(self) -> list[Key]:
         """End the processes that have been at a question for too long; give the questions."""
@@ -139,16 +144,16 @@ def _answer_questions(sock: socket.socket) -> NoReturn:
         os.closerange(3, kept)
         os.closerange(kept + 1, os.sysconf("SC_OPEN_MAX"))
         while data := sock.recv(MAX_ANSWER):
-            found = look_up(json.loads(data))
-            sock.send(json.dumps(found).encode("utf-8", "surrogatepass"))
+            for found in look_up(json.loads(data)):
+                sock.send(json.dumps(found).encode("utf-8", "surrogatepass"))
         status = 0
     finally:
         os._exit(status)
 
 
-def look_up(key: Key) -> Found:
-    """Ask NSS, in this process, whose environment it changes; an error of a source counts as "not
-    there", as for getpwnam(3).
+def look_up(key: Key) -> Iterator[Found]:
+    """Ask NSS, in this process, whose environment it changes, for the account and then its groups;
+    an error of a source counts as "not there", as for getpwnam(3).
 
     So does a user of systemd's user database, who may be in groups all the same: systemd's module
     asks all its services at once and takes the first answer. Ours would come first at one time and
@@ -158,11 +163,14 @@ def look_up(key: Key) -> Found:
     try:
         entry = pwd.getpwnam(key) if isinstance(key, str) else pwd.getpwuid(key)
     except (KeyError, ValueError, OSError):
-        return Found(None, ())
+        yield Found(None, ())
+        return
     if any(os.path.lexists(f"{directory}/{entry.pw_name}.user") for directory in local.USERDB):
-        return Found(None, ())
-    accounts.bypass_overlay()
+        yield Found(None, ())
+        return
     account = Account(
         entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_gecos, entry.pw_dir, entry.pw_shell
     )
-    return Found(account, accounts.groups_of(entry.pw_name, entry.pw_gid))
+    yield Found(account, None)
+    accounts.bypass_overlay()
+    yield Found(account, accounts.groups_of(entry.pw_name, entry.pw_gid))

@@ -32,9 +32,9 @@ from sessionwrap.overlay.watch import Watch
 KEEP_SECONDS: Final = 5.0
 """How long an answer of the directory is good, "no such user" too."""
 PATIENCE_SECONDS: Final = 1.0
-"""How long a local user waits for the directory. While it is late for one, nobody waits."""
+"""How long a user waits for the groups. While the directory is late, no local user waits."""
 LIMIT_SECONDS: Final = 4.0
-"""How long a user of the directory waits for it, here."""
+"""How long a user of the directory waits for it to say that there is such a user."""
 MAX_ANSWERS: Final = 10_000
 MAX_PREPARED: Final = 1000
 """With more local users each is answered when first asked for, or a change would take long."""
@@ -56,12 +56,12 @@ class Answer(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """Clients that wait for one answer, until when (monotonic, seconds), whose question it was
-    (uid), and what the count of changes was when it was asked."""
+    """Clients that wait for one answer, until when (monotonic, seconds), what is known of the user
+    before the groups, whose question it was (uid), and what the count of changes was then."""
 
     clients: list[Client]
     deadline: float
-    local: Account | None
+    account: Account | None
     uid: int
     changes: int
 
@@ -227,7 +227,7 @@ class Service:
         oldest = self._directory.oldest
         is_late = oldest is not None and now - oldest > PATIENCE_SECONDS
         if waiting.deadline <= now or (local is not None and is_late):
-            self._say_in_doubt(client, key, local)
+            self._say_in_doubt(client, key, local or waiting.account)
         else:
             self._clients.wait(client)
             waiting.clients.append(client)
@@ -239,11 +239,11 @@ class Service:
             len(users) < MAX_QUESTIONS_OF_USERS and users.count(uid) < MAX_QUESTIONS_OF_USER
         )
 
-    def _say_in_doubt(self, client: Client, key: Key, local: Account | None) -> None:
-        """Answer without the directory: a local user may be in scope by it, so is."""
-        if local is None and client.uid == 0 and not isinstance(key, str):
+    def _say_in_doubt(self, client: Client, key: Key, account: Account | None) -> None:
+        """Answer without the directory's groups: who is known may be in scope by them, so is."""
+        if account is None and client.uid == 0 and not isinstance(key, str):
             self._memory.forget()  # whose uid that is, the directory does not say
-        self._say(client, key, Answer(0.0, local, self._frame(local, None)))
+        self._say(client, key, Answer(0.0, account, self._frame(account, None)))
 
     def _expire(self, now: float, first: float) -> float:
         """Answer whose time is over; give when to look again, ``first`` at the latest."""
@@ -252,7 +252,7 @@ class Service:
                 clients = waiting.clients[:]
                 waiting.clients.clear()
                 for client in clients:
-                    self._say_in_doubt(client, key, waiting.local)
+                    self._say_in_doubt(client, key, waiting.account)
             elif waiting.clients:
                 first = min(first, waiting.deadline)
         return first
@@ -265,18 +265,29 @@ class Service:
         if found is None:
             self._settle(key, None)
             return
+        if found.account and found.groups is None:
+            self._wait_for_groups(key, found.account)
+            return
         self._refresh()
-        answer = self._keep(key, found.account, found.groups, time.monotonic() + KEEP_SECONDS)
+        until = time.monotonic() + KEEP_SECONDS
+        answer = self._keep(key, found.account, found.groups or (), until)
         if self._waiting[key].changes != self._changes:
             del self._answers[key]  # it was asked before the change
         self._settle(key, answer)
+
+    def _wait_for_groups(self, key: Key, account: Account) -> None:
+        """Wait no longer for a user of the directory than for a local one, from here on."""
+        patience = PATIENCE_SECONDS if self._may_change(account, ()) else 0.0
+        waiting = self._waiting[key]
+        deadline = min(waiting.deadline, time.monotonic() + patience)
+        self._waiting[key] = waiting._replace(account=account, deadline=deadline)
 
     def _settle(self, key: Key, answer: Answer | None) -> None:
         """Answer those who wait for a key; None: the process that was asked has ended."""
         waiting = self._waiting.pop(key, None)
         for client in waiting.clients if waiting else []:
             if answer is None:
-                self._say_in_doubt(client, key, waiting.local if waiting else None)
+                self._say_in_doubt(client, key, waiting.account if waiting else None)
             else:
                 self._say(client, key, answer)
 

@@ -35,7 +35,7 @@ class Pool:
             assert ready, "no answer"
             for fd in ready:
                 answer = self.directory.receive(fd)
-                if answer:
+                if answer and (answer[1] is None or answer[1].groups is not None):
                     found[answer[0]] = answer[1]
         return found
 
@@ -65,8 +65,21 @@ def test_a_user_is_found_with_all_groups_by_name_and_by_uid(pool: Pool) -> None:
         found = pool.answers(1)[key]
         assert found is not None
         assert found.account == ("daemon", *entry[2:])
-        assert "daemon" in found.groups
+        assert found.groups and "daemon" in found.groups
     assert len(pool.processes()) == 1
+
+
+def test_an_account_comes_before_its_groups(pool: Pool) -> None:
+    assert pool.directory.ask("daemon")
+    answers: list[Found] = []
+    while len(answers) < 2:
+        (fd,), _, _ = select.select(pool.fds, [], [], SECONDS)
+        received = pool.directory.receive(fd)
+        assert received and received[1]
+        answers.append(received[1])
+    assert answers[0].account == answers[1].account == ("daemon", *pwd.getpwnam("daemon")[2:])
+    assert answers[0].groups is None
+    assert answers[1].groups and "daemon" in answers[1].groups
 
 
 @pytest.mark.parametrize("key", ["no such user", "", "x" * 300, "a\0b", "\ud800", 4242424242])
