@@ -67,6 +67,17 @@ def test_a_call_that_never_ends_is_an_error_and_not_waited_for() -> None:
 
 
 @pytest.mark.parametrize("value", [None, {}])
+def test_what_is_kept_of_calls_is_bounded() -> None:
+    varlink._parse.cache_clear()
+    padding = "x" * varlink.MAX_KNOWN_CALL
+    assert varlink.parse_call(json.dumps({"method": padding}).encode() + b"\0")
+    assert varlink._parse.cache_info().currsize == 0
+    for number in range(varlink.MAX_KNOWN + 10):
+        call = varlink.parse_call(json.dumps({"method": f"m{number}"}).encode() + b"\0")
+        assert call and call.method == f"m{number}"
+    assert varlink._parse.cache_info().currsize == varlink.MAX_KNOWN
+
+
 def test_parameters_may_be_left_out(value: object) -> None:
     data = json.dumps({"method": "m", "parameters": value}).encode()
     assert varlink.parse_call(data + b"\0") == Call("m", {}, False)
