@@ -66,7 +66,6 @@ def test_a_call_that_never_ends_is_an_error_and_not_waited_for() -> None:
         varlink.parse_call(b" " * (MAX_CALL + 1))
 
 
-@pytest.mark.parametrize("value", [None, {}])
 def test_what_is_kept_of_calls_is_bounded() -> None:
     varlink._parse.cache_clear()
     padding = "x" * varlink.MAX_KNOWN_CALL
@@ -78,6 +77,7 @@ def test_what_is_kept_of_calls_is_bounded() -> None:
     assert varlink._parse.cache_info().currsize == varlink.MAX_KNOWN
 
 
+@pytest.mark.parametrize("value", [None, {}])
 def test_parameters_may_be_left_out(value: object) -> None:
     data = json.dumps({"method": "m", "parameters": value}).encode()
     assert varlink.parse_call(data + b"\0") == Call("m", {}, False)
