@@ -22,6 +22,9 @@ MAX_CONNECTIONS_OF_USER: Final = 128
 """Root's are not bounded by this: login programs are root's."""
 MAX_EVENTS: Final = 64
 """Descriptors that are looked at in a turn; the kernel gives the others in the next."""
+MAX_ACCEPTS: Final = 64
+"""Connections taken in a turn once so many have come without a pause; one before that, for it costs
+a call that fails to see that there is no other."""
 BACKLOG: Final = 1024
 """Connections that wait to be taken, see listen(2). Who comes when there are more is refused."""
 SOMAXCONN: Final = "/proc/sys/net/core/somaxconn"
@@ -119,24 +122,31 @@ class Clients:
         self._close(client, is_lost=not taken)
 
     def _on_listener(self, _fd: int) -> None:
-        """Take a waiting connection.
+        """Take what waits.
 
-        Without a pause between them, a turn in which none waited, more may have come than can
-        wait. Those were refused, and nobody tells us.
+        Without a pause, in which no connection waited, more may have come than can wait. Those
+        were refused, and nobody tells us.
         """
         if self._poller.turns > self._last_turn + 1:
-            self._without_pause = 0
-            self._of_whom.clear()
+            self._pause()
         self._last_turn = self._poller.turns
-        try:
-            # Not accept(): it makes enums of what we know, a third of the time this takes.
-            fd, _address = self._listener._accept()  # type: ignore[attr-defined]
-        except OSError:
-            return  # gone again
-        self._without_pause += 1
-        if self._without_pause > self._backlog:
-            self._lose()
-        self._take(_socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fd), fd)
+        for _ in range(MAX_ACCEPTS if self._without_pause >= MAX_ACCEPTS else 1):
+            try:
+                # Not accept(): it makes enums of what we know, a third of the time this takes.
+                fd, _address = self._listener._accept()  # type: ignore[attr-defined]
+            except BlockingIOError:
+                self._pause()
+                return
+            except OSError:
+                return  # gone again
+            self._without_pause += 1
+            if self._without_pause > self._backlog:
+                self._lose()
+            self._take(_socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fd), fd)
+
+    def _pause(self) -> None:
+        self._without_pause = 0
+        self._of_whom.clear()
 
     def _lose(self) -> None:
         self._lost(max(self._of_whom, key=self._of_whom.__getitem__))
