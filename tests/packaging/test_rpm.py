@@ -65,9 +65,11 @@ echo "$1" > /usr/lib/python3/dist-packages/fedora.pth
 """
 STUB_WITHOUT_MAIN = """
 import ast, sys
-tree = ast.parse(open(sys.argv[1]).read())
+stub = sys.argv[1]
+tree = ast.parse(open(stub).read())
 assert ast.unparse(tree.body[-1]).endswith(".main()"), "the last line of a stub calls main"
-exec(compile(ast.Module(tree.body[:-1], []), sys.argv[1], "exec"))
+sys.argv = [stub, "1"]  # the hook's: a pid
+exec(compile(ast.Module(tree.body[:-1], []), stub, "exec"))
 """
 # In the place of sessionwrap, for the scripts: notes what it was called with and when.
 NOTING = "/usr/local/bin/sessionwrap"
@@ -280,7 +282,8 @@ def test_every_stub_finds_its_modules_in_fedoras_places(host: Host, rpm: Path) -
         assert re.search(r"^sys\.path \+= (.*)$", text, re.MULTILINE), stub
         assert f'["{SITELIB}", "/usr/lib64/{VERSION}/site-packages"]' in text
         assert "dist-packages" not in text
-        host.run(["/usr/bin/python3", "-IS", "-c", STUB_WITHOUT_MAIN, stub])
+        call = ["env", "PAM_TYPE=open_session", "PAM_USER=root"]  # the hook's, too
+        host.run([*call, "/usr/bin/python3", "-IS", "-c", STUB_WITHOUT_MAIN, stub])
 
 
 def programs(rpm: Path) -> list[str]:
