@@ -26,6 +26,10 @@ row must find the same process: a login shell may just be about to ask."""
 SETTLE_SECONDS: Final = 20.0
 """How long the journal may take to have the end of a recording whose worker has gone."""
 MAX_PROCESSES: Final = 65536
+OF_THE_CALLER: Final = ("su", "su-l", "sudo", "sudo-i")
+"""PAM services of programs that anybody starts, with limits and quotas of their own: they can be
+kept from our answer of NSS, and start the user's own shell. That must not hide behind another
+process that asks."""
 
 
 class Login:
@@ -89,7 +93,12 @@ class Logins:
         """Note that a process asks for a recording: whichever login it belongs to."""
         session = tickets.session_of(pid)
         for login in self._logins.values():
-            if login.ticket.uid == uid and login.ticket.session == session:
+            ticket = login.ticket
+            if (
+                ticket.uid == uid
+                and ticket.session == session
+                and (ticket.service not in OF_THE_CALLER or _is_started_by(ticket.pid, pid))
+            ):
                 login.asked = True
 
     @property
@@ -122,6 +131,20 @@ class Logins:
             self._fork(lambda: settle(login.ticket))
         else:
             _nothing_asked(login)
+
+
+def _is_started_by(application: int, pid: int) -> bool:
+    """Tell whether a PAM application started a process: only root's are between the two."""
+    try:
+        for _ in range(tickets.MAX_ANCESTORS):
+            pid, _start = tickets.parent_and_start(pid)
+            if pid == application:
+                return True
+            if pid <= 1 or os.stat(f"/proc/{pid}").st_uid != 0:
+                break
+    except OSError:
+        pass  # one has ended meanwhile
+    return False
 
 
 def _silent(login: Login) -> bool:

@@ -57,12 +57,14 @@ def logins_of(loop: Loop) -> Logins:
     return Logins(loop.watch, loop.unwatch, loop.fork)
 
 
-def write_ticket(pid: int, *, record: bool = True, start: int | None = None) -> tickets.Ticket:
+def write_ticket(
+    pid: int, *, record: bool = True, start: int | None = None, service: str = "sshd"
+) -> tickets.Ticket:
     _, begun = tickets.parent_and_start(pid)
     texts = dict.fromkeys(("rule", "user", "shell", "rhost", "tty", "policy"), "x")
     ticket = tickets.Ticket(
         **texts,
-        service="sshd",
+        service=service,
         record=record,
         uid=os.getuid(),
         session=tickets.session_of(os.getpid()),
@@ -94,6 +96,23 @@ def test_a_question_of_another_user_or_session_is_not_of_this_login(loop: Loop) 
         logins.asked(os.getpid(), os.getuid() + 1)
         assert logins.due is not None
         logins.asked(os.getpid(), os.getuid())
+        loop.end_all()
+
+
+@pytest.mark.parametrize("service", ["su", "sudo-i"])
+def test_what_su_and_sudo_did_not_start_asks_for_itself_alone(loop: Loop, service: str) -> None:
+    logins = logins_of(loop)
+    words = ["/bin/sh", "-c", "cat <&0 & echo $!; wait"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as su:
+        assert su.stdin
+        assert su.stdout
+        child = int(su.stdout.readline())
+        logins.add(write_ticket(su.pid, service=service).name)
+        logins.asked(os.getpid(), os.getuid())
+        assert logins.due is not None
+        logins.asked(child, os.getuid())
+        assert logins.due is None
+        su.stdin.close()
         loop.end_all()
 
 

@@ -121,6 +121,23 @@ def test_another_shell_on_a_terminal_is_an_alert_while_it_runs(host: Host) -> No
     assert len(alerts(host)) == 1
 
 
+def test_another_shell_does_not_hide_behind_a_process_that_asks(host: Host) -> None:
+    """One that su started is seen, whatever is recorded beside it in the same login."""
+    asks = "script -qc '/usr/bin/sessionwrap-shell -c true' /dev/null"
+    with host.spawn_ssh("root") as terminal:
+        terminal.sendline("su --shell /bin/bash alice")
+        name = name_of_login(host, "alice")
+        terminal.sendline(asks)
+        (recording,) = wait_for_end(host)
+        assert recording["user"] == "alice"
+        (alert,) = host.wait_for_entries(UNSEEN)
+        assert alert["SESSIONWRAP_LOGIN"] == name
+        assert "bash runs in it and has asked for no recording" in alert["MESSAGE"]
+        terminal.sendline("exit")
+        terminal.sendline("exit")
+        terminal.expect(pexpect.EOF)
+
+
 def test_another_shell_without_a_terminal_is_an_alert_at_the_end(host: Host) -> None:
     assert host.run(["su", "--shell", "/bin/bash", "alice", "-c", "id -un"]).stdout == "alice\n"
     (alert,) = host.wait_for_entries(UNSEEN)
