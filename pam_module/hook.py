@@ -199,11 +199,15 @@ def _overlay_problem(items: Items, account: accounts.Account, ticket: tickets.Ti
     try:
         # A directory may know the user by more names than one: any was asked for, perhaps.
         names = {account.name, items.user}
-        if all(overlay_question.is_sure(name, ticket.start) for name in names):
+        if not all(overlay_question.is_sure(name, ticket.start) for name in names):
+            return "the user database was changed or restarted meanwhile: log in once more"
+        if items.service not in tickets.OF_CALLER:
+            return ""
+        if overlay_question.is_sure(account.name, ticket.start, pid=ticket.pid):
             return ""
     except OSError as error:
         return f"the user database does not answer: {error}"
-    return "the user database was changed or restarted meanwhile: log in once more"
+    return f"{items.service} was kept from asking the user database (by the limits of its caller?)"
 
 
 def _recorder_problem(question: bytes) -> str:

@@ -25,8 +25,11 @@ SURE = b'{"parameters": {"sure": true}}\0'
 UNSURE = b'{"parameters": {"sure": false}}\0'
 
 
-def is_sure(user: str, start: int, path: str = paths.OVERLAY_SOCKET) -> bool:
-    """Ask about a process that began ``start`` clock ticks after boot.
+def is_sure(
+    user: str, start: int, path: str = paths.OVERLAY_SOCKET, *, pid: int | None = None
+) -> bool:
+    """Ask about a process that began ``start`` clock ticks after boot: it cannot have been told
+    that there is no record; with its ``pid``: it was given our record, each time it asked.
 
     OSError where the overlay does not answer, or is not there.
     """
@@ -35,7 +38,8 @@ def is_sure(user: str, start: int, path: str = paths.OVERLAY_SOCKET) -> bool:
     # Not json: importing that costs more than the rest of the hook.
     name = "".join(c if c not in '"\\' and c >= " " else f"\\u{ord(c):04x}" for c in user)
     question = f'{{"method": "{accounts.OVERLAY}.IsSure", "parameters": '
-    question += f'{{"userName": "{name}", "since": {start / TICKS:.2f}}}}}\0'
+    process = "" if pid is None else f', "pid": {pid}'
+    question += f'{{"userName": "{name}", "since": {start / TICKS:.2f}{process}}}}}\0'
     sock = handshake.connect(path, SECONDS, handshake.STREAM)
     try:
         sock.sendall(question.encode("utf-8", "replace"))

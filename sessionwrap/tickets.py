@@ -14,6 +14,9 @@ import stat
 from sessionwrap import paths
 from sessionwrap.errors import TicketError
 
+OF_CALLER = ("su", "su-l", "sudo", "sudo-i")
+"""PAM services of programs that anybody starts, with limits and quotas of their own: these can be
+such that NSS cannot ask the overlay, and the program starts the user's own shell."""
 MAX_BYTES = 8192
 UNSET_SESSION = 4294967295
 """What /proc/PID/sessionid says where pam_loginuid never ran (proc(5))."""

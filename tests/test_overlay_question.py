@@ -56,7 +56,12 @@ def test_the_service_is_asked_in_its_own_words(tmp_path: Path, answer: bytes, su
         assert overlay_question.is_sure("alice", NOW, path) is sure
     (call,) = calls
     assert call.method == varlink.IS_SURE
-    assert call.parameters == {"userName": "alice", "since": NOW / overlay_question.TICKS}
+    asked = {"userName": "alice", "since": NOW / overlay_question.TICKS}
+    assert call.parameters == asked
+    os.unlink(path)
+    with answering(path, answer) as calls:
+        assert overlay_question.is_sure("alice", NOW, path, pid=4321) is sure
+    assert calls[0].parameters == {**asked, "pid": 4321}
 
 
 @given(name=st.text(max_size=60))

@@ -35,10 +35,11 @@ _UCRED: Final = struct.Struct("iII")
 class Client:
     """A connection: what it has sent so far, who it is, and whether it waits for its answer."""
 
-    __slots__ = ("buffer", "socket", "uid", "waits")
+    __slots__ = ("buffer", "pid", "socket", "uid", "waits")
 
-    def __init__(self, connection: _socket.socket, uid: int) -> None:
+    def __init__(self, connection: _socket.socket, pid: int, uid: int) -> None:
         self.socket = connection
+        self.pid = pid
         self.uid = uid
         self.buffer = b""
         self.waits = False
@@ -80,7 +81,7 @@ class Clients:
     ``send``, or ``wait`` and later ``send``.
 
     ``lost`` is called where a login program may have got no answer from us and believes that we
-    have no record.
+    have no record; ``left`` with the pid of one that has gone without a call.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Clients:
         poller: Poller,
         answer: Callable[[Client, varlink.Call], None],
         lost: Callable[[int | None], None],
+        left: Callable[[int], None],
     ) -> None:
         listener.setblocking(False)
         listener.listen(BACKLOG)
@@ -96,6 +98,7 @@ class Clients:
         self._poller = poller
         self._answer = answer
         self._lost = lost
+        self._left = left
         self._kept: dict[int, Client] = {}
         self._kept_of_user: dict[int, int] = {}
         self._backlog = _backlog()
@@ -152,11 +155,11 @@ class Clients:
         self._lost(max(self._of_whom, key=self._of_whom.__getitem__))
 
     def _take(self, connection: _socket.socket, fd: int) -> None:
-        _, uid, _ = _UCRED.unpack(
+        pid, uid, _ = _UCRED.unpack(
             connection.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, _UCRED.size)
         )
         self._of_whom[uid] = self._of_whom.get(uid, 0) + 1
-        self._keep(Client(connection, uid), fd)
+        self._keep(Client(connection, pid, uid), fd)
 
     def _keep(self, client: Client, fd: int) -> None:
         """Have a client that is not answered yet, as long as there is room."""
@@ -201,6 +204,8 @@ class Clients:
             data = b""
         if not data:
             self._close(client)
+            if client.uid == 0:
+                self._left(client.pid)
             return
         client.buffer += data
         try:

@@ -1,9 +1,9 @@
-"""Who was told lately that we have no record of them: the hook asks, see ``is_sure``."""
+"""What login programs were told lately: the hook asks, see ``is_sure``."""
 
 from __future__ import annotations
 
 import time
-from typing import Final
+from typing import Final, TypeVar
 
 MAX_NAMES: Final = 10_000
 
@@ -14,24 +14,48 @@ class Memory:
     """
 
     def __init__(self) -> None:
-        self._said: dict[str, float] = {}
+        self._nothing: dict[str, float] = {}
+        self._ours: dict[tuple[int, str], float] = {}
+        self._left: dict[int, float] = {}
         self.forget()
 
     def forget(self) -> None:
         """Note that anybody may have been told anything until now."""
-        self._said.clear()
+        self._nothing.clear()
+        self._left.clear()
         self._forgotten = _now()
 
     def said_nothing(self, user: str) -> None:
         """Note that a login program was told that there is no record of ``user``."""
-        self._said.pop(user, None)  # the newest stand last
-        self._said[user] = _now()
-        if len(self._said) > MAX_NAMES:
-            self._forgotten = self._said.pop(next(iter(self._said)))
+        self._forgotten = _note(self._nothing, user) or self._forgotten
 
-    def is_sure(self, user: str, since: float) -> bool:
-        """Tell whether a process that began at ``since`` can only have seen our record."""
-        return since > self._forgotten and since > self._said.get(user, 0.0)
+    def said_ours(self, pid: int, user: str) -> None:
+        """Note that the process ``pid`` was given our record of ``user``."""
+        _note(self._ours, (pid, user))
+
+    def left(self, pid: int) -> None:
+        """Note that the process ``pid`` connected and asked nothing: NSS failed there."""
+        self._forgotten = _note(self._left, pid) or self._forgotten
+
+    def is_sure(self, user: str, since: float, pid: int | None = None) -> bool:
+        """Tell whether a process that began at ``since`` can only have seen our record; with a
+        ``pid``, whether that one has seen it, each time it has looked.
+        """
+        if pid is not None and not (
+            self._ours.get((pid, user), 0.0) >= since > self._left.get(pid, 0.0)
+        ):
+            return False
+        return since > self._forgotten and since > self._nothing.get(user, 0.0)
+
+
+_Key = TypeVar("_Key")
+
+
+def _note(times: dict[_Key, float], key: _Key) -> float | None:
+    """Note that it was now; give the time of what was forgotten for it, the oldest."""
+    times.pop(key, None)  # the newest stand last
+    times[key] = _now()
+    return times.pop(next(iter(times))) if len(times) > MAX_NAMES else None
 
 
 def _now() -> float:

@@ -71,13 +71,13 @@ class Service:
 
     def __init__(self, listener: socket.socket, config_dir: str = paths.CONFIG_DIR) -> None:
         self._poller = Poller()
-        self._clients = Clients(listener, self._poller, self._answer, self._lose)
+        self._memory = Memory()
+        self._clients = Clients(listener, self._poller, self._answer, self._lose, self._memory.left)
         self._rules = CurrentRules(config_dir)
         self._local = LocalAccounts()
         self._directory = Directory(self._on_process, self._poller.unwatch)
         self._waiting: dict[Key, Waiting] = {}
         self._answers: dict[Key, Answer] = {}
-        self._memory = Memory()
         self._changes = 0
         self._watch = Watch()
         self._next_word = 0.0
@@ -153,10 +153,12 @@ class Service:
             self._clients.send(client, varlink.NO_METHOD)
 
     def _is_sure(self, parameters: dict[str, Any]) -> bytes:
-        user, since = parameters.get("userName"), parameters.get("since")
+        user, since, pid = (parameters.get(name) for name in ("userName", "since", "pid"))
         if not isinstance(user, str) or not isinstance(since, int | float):
             return varlink.BAD_PARAMETER
-        return varlink.SURE if self._memory.is_sure(user, since) else varlink.UNSURE
+        if not isinstance(pid, int | None):
+            return varlink.BAD_PARAMETER
+        return varlink.SURE if self._memory.is_sure(user, since, pid) else varlink.UNSURE
 
     def _look_up(self, client: Client, name: str | None, uid: int | None) -> None:
         """Answer at once, or when the directory has."""
@@ -207,11 +209,13 @@ class Service:
 
     def _say(self, client: Client, key: Key, answer: Answer) -> None:
         account = answer.account
-        if client.uid == 0 and answer.frame is varlink.NO_RECORD:
-            if account is None and isinstance(key, str):
-                self._memory.said_nothing(key)
+        if client.uid == 0:
+            if account and answer.frame is not varlink.NO_RECORD:
+                self._memory.said_ours(client.pid, account.user)
             elif account and not records.is_ours(account.shell):
                 self._memory.said_nothing(account.user)
+            elif account is None and isinstance(key, str):
+                self._memory.said_nothing(key)
         self._clients.send(client, answer.frame)
 
     def _ask(self, client: Client, key: Key, local: Account | None) -> None:

@@ -22,7 +22,8 @@ NOTHING_HERE: Final = (
 """Asked of every service: we have no groups."""
 IS_SURE: Final = SERVICE + ".IsSure"
 """The hook's question, of root only: can a process that began at ``since`` (seconds after boot)
-have been told that we have no record of ``userName``? ``overlay_question`` asks it."""
+have been told that we have no record of ``userName``? With a ``pid``: was that process told of our
+record? ``overlay_question`` asks it."""
 
 MAX_CALL: Final = 16384
 """Bytes of a call; systemd's have some 150."""

@@ -26,10 +26,6 @@ row must find the same process: a login shell may just be about to ask."""
 SETTLE_SECONDS: Final = 20.0
 """How long the journal may take to have the end of a recording whose worker has gone."""
 MAX_PROCESSES: Final = 65536
-OF_THE_CALLER: Final = ("su", "su-l", "sudo", "sudo-i")
-"""PAM services of programs that anybody starts, with limits and quotas of their own: they can be
-kept from our answer of NSS, and start the user's own shell. That must not hide behind another
-process that asks."""
 
 
 class Login:
@@ -97,7 +93,7 @@ class Logins:
             if (
                 ticket.uid == uid
                 and ticket.session == session
-                and (ticket.service not in OF_THE_CALLER or _is_started_by(ticket.pid, pid))
+                and (ticket.service not in tickets.OF_CALLER or _is_started_by(ticket.pid, pid))
             ):
                 login.asked = True
 

@@ -100,9 +100,9 @@ class Overlay:
             return None
         return str(answer["parameters"]["record"]["shell"])
 
-    def is_sure(self, user: str, since: float) -> bool:
+    def is_sure(self, user: str, since: float, pid: int | None = None) -> bool:
         with self.connect(0) as client:
-            client.call(varlink.IS_SURE, service=None, userName=user, since=since)
+            client.call(varlink.IS_SURE, service=None, userName=user, since=since, pid=pid)
             return bool(client.answer()["parameters"]["sure"])
 
     def children(self) -> list[int]:
@@ -314,6 +314,19 @@ def test_a_login_program_that_was_told_nothing_is_not_sure(overlay: Overlay) -> 
     assert not overlay.is_sure("bob", began)
     assert overlay.is_sure("alice", began)
     assert overlay.is_sure("bob", now())
+
+
+def test_whether_a_login_program_was_given_our_record_is_known_by_its_pid(overlay: Overlay) -> None:
+    began = now()
+    pid = os.getpid()
+    assert overlay.shell("alice", by=20002) == paths.LOGIN_SHELL
+    assert not overlay.is_sure("alice", began, pid), "what users ask does not count"
+    assert overlay.shell("alice", by=0) == paths.LOGIN_SHELL
+    assert overlay.is_sure("alice", began, pid)
+    assert not overlay.is_sure("alice", began, pid + 1)
+    overlay.connect(0).socket.close()
+    overlay.wait_for_beat()
+    assert not overlay.is_sure("alice", began, pid), "one look-up of it failed"
 
 
 def test_what_users_are_told_makes_no_login_unsure(overlay: Overlay) -> None:
