@@ -23,6 +23,10 @@ MAX_LOGINS_OF_USER: Final = 400
 LOOK_SECONDS: Final = (2.0, 8.0, 60.0)
 """When a login that has asked for nothing is looked at; the last again and again. Two looks in a
 row must find the same process: a login shell may just be about to ask."""
+REST: Final = 20
+"""The service does nothing else while it looks, and a user can have many logins and processes: so
+it rests that many times as long afterwards.
+"""
 SETTLE_SECONDS: Final = 20.0
 """How long the journal may take to have the end of a recording whose worker has gone."""
 MAX_PROCESSES: Final = 65536
@@ -56,6 +60,7 @@ class Logins:
         self._unwatch = unwatch
         self._fork = fork
         self._logins: dict[int, Login] = {}
+        self._rests_until = 0.0
 
     def add(self, name: str, *, asked: bool = False) -> None:
         """Watch the login of a ticket; OSError or TicketError where it is none that goes on."""
@@ -100,18 +105,24 @@ class Logins:
     @property
     def due(self) -> float | None:
         """When ``look`` is to be called next, on the monotonic clock; None: not before a login."""
-        return min(
-            (login.look_at for login in self._logins.values() if _silent(login)), default=None
-        )
+        silent = [login.look_at for login in self._logins.values() if _silent(login)]
+        return max(min(silent), self._rests_until) if silent else None
 
     def look(self, now: float) -> None:
         """Look at the logins that have asked for nothing: does one have a shell all the same?"""
-        for login in self._logins.values():
-            if not _silent(login) or login.look_at > now:
-                continue
+        if now < self._rests_until:
+            return
+        due = [one for one in self._logins.values() if _silent(one) and one.look_at <= now]
+        if not due:
+            return
+        begun = time.monotonic()
+        found = find_programs([login.ticket for login in due])
+        ended = time.monotonic()
+        self._rests_until = ended + (ended - begun) * REST
+        for login in due:
             login.looks += 1
             login.look_at = now + LOOK_SECONDS[min(login.looks, len(LOOK_SECONDS) - 1)]
-            before, login.suspects = login.suspects, find_programs(login.ticket)
+            before, login.suspects = login.suspects, found[login.ticket.name]
             lasting = [name for pid, name in login.suspects.items() if before.get(pid) == name]
             if lasting:
                 login.reported = True
@@ -170,33 +181,36 @@ def _is_on_display(ticket: tickets.Ticket) -> bool:
     return ticket.tty.startswith(":")
 
 
-def find_programs(ticket: tickets.Ticket) -> dict[int, str]:
-    """Give the programs of the user's that run in a login, by pid.
+def find_programs(of: list[tickets.Ticket]) -> dict[str, dict[int, str]]:
+    """Give the programs of the user's that run in each login, by its name and their pids.
 
     sshd's own process has the user's uid too, and so has the one that systemd keeps to close the
     PAM session. A desktop is no shell: there only programs on a terminal count.
     """
-    only_on_terminals = _is_on_display(ticket)
-    found = {}
+    found: dict[str, dict[int, str]] = {ticket.name: {} for ticket in of}
+    wanted: dict[int, dict[int, list[tickets.Ticket]]] = {}
+    for ticket in of:
+        wanted.setdefault(ticket.uid, {}).setdefault(ticket.session, []).append(ticket)
     for name in os.listdir("/proc")[:MAX_PROCESSES]:
         if not name.isdigit():
             continue
         pid = int(name)
         try:
-            if os.stat(f"/proc/{name}").st_uid != ticket.uid:
-                continue
-            if tickets.session_of(pid) != ticket.session:
+            sessions = wanted.get(os.stat(f"/proc/{name}").st_uid)
+            logins = sessions.get(tickets.session_of(pid)) if sessions else None
+            if not logins:
                 continue
             with open(f"/proc/{name}/comm", encoding="utf-8", errors="replace") as file:
                 command = file.read(64).strip()
             terminal = tickets.terminal_of(pid)
-            of_the_system = command.startswith("(sd-pa") or (
-                not terminal and (only_on_terminals or command.startswith("sshd"))
-            )
-            if not of_the_system:
-                found[pid] = command
         except OSError:
             continue  # it has ended
+        for ticket in logins:
+            of_the_system = command.startswith("(sd-pa") or (
+                not terminal and (_is_on_display(ticket) or command.startswith("sshd"))
+            )
+            if not of_the_system:
+                found[ticket.name][pid] = command
     return found
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from sessionwrap import paths, tickets
 from sessionwrap.errors import TicketError
-from sessionwrap.recorder.logins import LOOK_SECONDS, Logins
+from sessionwrap.recorder.logins import LOOK_SECONDS, REST, Logins
 
 
 class Loop:
@@ -99,10 +99,41 @@ def test_a_question_of_another_user_or_session_is_not_of_this_login(loop: Loop) 
         loop.end_all()
 
 
+def test_many_silent_logins_and_processes_do_not_keep_the_service_from_answering(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logins = logins_of(loop)
+    now = time.monotonic()
+    looks: list[int] = []
+
+    def slow_look(of: list[tickets.Ticket]) -> dict[str, dict[int, str]]:
+        nonlocal now
+        now += 3.0
+        looks.append(len(of))
+        return {ticket.name: {} for ticket in of}
+
+    monkeypatch.setattr("sessionwrap.recorder.logins.find_programs", slow_look)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    with application() as pid, application() as other, application() as third:
+        logins.add(write_ticket(pid).name)
+        logins.add(write_ticket(other).name)
+        now += LOOK_SECONDS[0]
+        logins.add(write_ticket(third).name)
+        logins.look(now)
+        assert looks == [2], "one look for all that are due"
+        assert logins.due == now + REST * 3.0
+        logins.look(now + LOOK_SECONDS[0])
+        assert looks == [2], "the others have their turn between"
+        logins.look(now + REST * 3.0)
+        assert looks == [2, 3]
+        logins.asked(os.getpid(), os.getuid())
+        loop.end_all()
+
+
 @pytest.mark.parametrize("service", ["su", "sudo-i"])
 def test_what_su_and_sudo_did_not_start_asks_for_itself_alone(loop: Loop, service: str) -> None:
     logins = logins_of(loop)
-    words = ["/bin/sh", "-c", "cat <&0 & echo $!; wait"]
+    words = ["/bin/sh", "-c", "exec 3<&0; cat <&3 & echo $!; wait"]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as su:
         assert su.stdin
         assert su.stdout
