@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from sessionwrap import config_files, paths, scope, settings
@@ -23,12 +23,14 @@ SOCKETS: Final = {
 }
 """Each socket, and the units that make it and answer there."""
 SOCKET_MODE: Final = 0o666
+# From the package's file, where that is: apt has it from no archive, and says "not possible", with
+# status 0, where it is only named. A socket whose unit was gone meanwhile listens no more.
 _REINSTALL: Final = (
-    "apt-get install --reinstall sessionwrap && systemctl daemon-reload && sessionwrap setup"
+    "apt-get install --reinstall ./sessionwrap_*_all.deb"
     if programs.is_there("apt-get")
-    else "dnf reinstall sessionwrap && systemctl daemon-reload && sessionwrap setup"
-)
-PROPERTIES: Final = "Id,LoadState,ActiveState,UnitFileState,Result"
+    else "dnf reinstall ./sessionwrap-*.noarch.rpm"
+) + f" && systemctl daemon-reload && systemctl restart {' '.join(UNITS)} && sessionwrap setup"
+PROPERTIES: Final = "Id,LoadState,ActiveState,UnitFileState,FragmentPath"
 
 
 class Place(NamedTuple):
@@ -84,7 +86,8 @@ def judge_units(units: Mapping[str, Mapping[str, str]]) -> list[Finding]:
             mend = f"systemctl unmask {unit} && systemctl enable --now {unit}"
             findings.append(bad(f"{unit} is masked", _why(unit), mend))
         elif state.get("LoadState") != "loaded":
-            findings.append(bad(f"{unit} is not installed", _why(unit), _REINSTALL))
+            why = f"{_why(unit)}. The command needs the package's file, in the directory you are in"
+            findings.append(bad(f"{unit} is not installed", why, _REINSTALL))
         elif state.get("ActiveState") != "active":
             what = f"{unit} is {state.get('ActiveState', 'not active')}"
             findings.append(bad(what, _why(unit), f"systemctl enable --now {unit}"))
@@ -115,12 +118,19 @@ def judge_socket(path: str, seen: Seen | None) -> list[Finding]:
     return []
 
 
-def judge_place(place: Place, seen: Seen | None, owner: int | None) -> list[Finding]:
+def judge_users(users: Collection[str]) -> list[Finding]:
+    """Judge whether the users that the services run as are among the users of this host."""
+    services = {paths.RECORDER_USER: RECORDER, paths.OVERLAY_USER: "sessionwrap-userdb.service"}
+    return [
+        bad(f"there is no user {user}", f"without it {service} does not start", "sessionwrap setup")
+        for user, service in services.items()
+        if user not in users
+    ]
+
+
+def judge_place(place: Place, seen: Seen | None, owner: int) -> list[Finding]:
     """Judge a directory; ``owner`` is the uid of who must own it."""
     why, mend = WHY_PLACES[place.path], place.mend.format(path=place.path)
-    if owner is None:
-        mend = f"systemd-sysusers sessionwrap.conf && {_TMPFILES}"
-        return [bad(f"there is no user {place.owner}", why, mend)]
     if seen is None or not stat.S_ISDIR(seen.kind):
         what = f"the directory {place.path} is not there"
         return [bad(what, "nobody can be recorded", mend)]
@@ -142,8 +152,7 @@ def judge_configuration(
     findings = [
         bad(
             f"{path} belongs to uid {seen.uid} and has mode {seen.mode:04o}",
-            "who can write there decides who is recorded: until it is mended everybody is "
-            "recorded but root and system accounts",
+            f"who can write there decides {_what_is_said(path)}: {_without(path)}",
             f"chown root:root {path} && chmod go-w {path}",
         )
         for path, seen in wrong.items()
@@ -151,9 +160,7 @@ def judge_configuration(
     findings += [
         bad(
             str(error),
-            "until this is mended everybody is recorded but root and system accounts"
-            if not error.path.endswith(os.path.basename(paths.SETTINGS_FILE))
-            else "the recorder does not start with it",
+            _without(error.path),
             f"${{EDITOR:-vi}} +{max(error.line, 1)} {error.path}",
         )
         for error in errors
@@ -173,6 +180,16 @@ def judge_configuration(
     return [fine(f"no mistakes in the configuration; scope = {rules.scope} ({path}:{line})")]
 
 
+def _what_is_said(path: str) -> str:
+    return "how is recorded" if path == paths.SETTINGS_FILE else "who is recorded"
+
+
+def _without(path: str) -> str:
+    if path == paths.SETTINGS_FILE:
+        return "the recorder does not start with it"
+    return "until it is mended everybody is recorded but root and system accounts"
+
+
 # The host
 
 
@@ -183,7 +200,12 @@ def look_at_units() -> list[Finding]:
     done = programs.call("systemctl", "show", "-p", PROPERTIES, *UNITS)
     if done.returncode:
         raise SessionwrapError(f"systemctl: {done.stderr.strip()}")
-    findings = judge_units(parse_units(done.stdout))
+    units = parse_units(done.stdout)
+    for state in units.values():
+        # systemd goes on with what it has read, until it is told to read again.
+        if state.get("LoadState") == "loaded" and not os.path.exists(state["FragmentPath"]):
+            state["LoadState"] = "not-found"
+    findings = judge_units(units)
     active = [finding for finding in findings if finding.why]
     if not active:  # a unit that is down has no socket, which is told already
         findings += [found for path in SOCKETS for found in judge_socket(path, _stat(path))]
@@ -194,10 +216,10 @@ def look_at_permissions() -> list[Finding]:
     """Look at the directories."""
     with open("/etc/passwd", encoding="utf-8", errors="surrogateescape") as file:
         users = parse_passwd(file.read())
-    findings = []
+    findings = judge_users(users)
     for place in PLACES:
-        owner = users[place.owner].uid if place.owner in users else None
-        findings += judge_place(place, _stat(place.path), owner)
+        if place.owner in users:
+            findings += judge_place(place, _stat(place.path), users[place.owner].uid)
     return findings or [fine("the directories belong to whom they must")]
 
 
@@ -211,10 +233,10 @@ def look_at_configuration() -> list[Finding]:
         seen = _stat(error.path)
         if seen and (seen.uid or seen.mode & 0o022):
             wrong[error.path] = seen
-    if paths.CONFIG_DIR in wrong:  # the permissions' check tells it
-        del wrong[paths.CONFIG_DIR]
-        errors = [error for error in errors if error.path != paths.CONFIG_DIR]
-        return judge_configuration(errors, wrong, None)
+    others = [error for error in errors if error.path != paths.CONFIG_DIR]
+    if len(others) < len(errors):  # the permissions' check tells it, and no rules were read
+        wrong.pop(paths.CONFIG_DIR, None)
+        return judge_configuration(others, wrong, None)
     return judge_configuration(errors, wrong, rules)
 
 
