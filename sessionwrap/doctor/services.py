@@ -12,6 +12,7 @@ from sessionwrap.doctor.finding import Finding, bad, fine, look
 from sessionwrap.errors import ConfigError, SessionwrapError
 from sessionwrap.local_accounts import parse_passwd
 from sessionwrap.setup import programs
+from sessionwrap.setup.authselect import HOOK
 from sessionwrap.setup.steps import UNITS
 
 RECORDER: Final = "sessionwrapd.service"
@@ -58,6 +59,15 @@ WHY_PLACES: Final = {
     paths.STATE_DIR: "who can write there decides which shell enrolled users get",
 }
 
+PROGRAMS: Final = {
+    paths.LOGIN_SHELL: "who is in scope cannot log in",
+    HOOK: "nobody can log in",
+    f"{os.path.dirname(HOOK)}/sessionwrapd": "the recorder does not start again",
+    f"{os.path.dirname(HOOK)}/sessionwrap-userdb": "the user database does not start again",
+}
+"""What logins and the services start, and what becomes of these where it is not there."""
+_WHERE: Final = "The command needs the package's file, in the directory you are in"
+
 
 class Seen(NamedTuple):
     """What stat(2) said of a path; ``kind`` is its S_IFMT."""
@@ -86,8 +96,8 @@ def judge_units(units: Mapping[str, Mapping[str, str]]) -> list[Finding]:
             mend = f"systemctl unmask {unit} && systemctl enable --now {unit}"
             findings.append(bad(f"{unit} is masked", _why(unit), mend))
         elif state.get("LoadState") != "loaded":
-            why = f"{_why(unit)}. The command needs the package's file, in the directory you are in"
-            findings.append(bad(f"{unit} is not installed", why, _REINSTALL))
+            what = f"{unit} is not installed"
+            findings.append(bad(what, f"{_why(unit)}. {_WHERE}", _REINSTALL))
         elif state.get("ActiveState") != "active":
             what = f"{unit} is {state.get('ActiveState', 'not active')}"
             findings.append(bad(what, _why(unit), f"systemctl enable --now {unit}"))
@@ -142,6 +152,19 @@ def judge_place(place: Place, seen: Seen | None, owner: int) -> list[Finding]:
     if seen.mode & place.mode != place.mode:
         what = f"{place.path} has mode {seen.mode:04o}, not {place.mode:04o}"
         return [bad(what, "the services and users' programs cannot read there", mend)]
+    return []
+
+
+def judge_program(path: str, seen: Seen | None) -> list[Finding]:
+    """Judge a program of PROGRAMS."""
+    if seen is None or not stat.S_ISREG(seen.kind):
+        return [bad(f"{path} is not there", f"{PROGRAMS[path]}. {_WHERE}", _REINSTALL)]
+    mend = f"chown root:root {path} && chmod 755 {path}"
+    what = f"{path} belongs to uid {seen.uid} and has mode {seen.mode:04o}"
+    if seen.uid or seen.mode & 0o022:
+        return [bad(what, "who can write there decides what is run in others' logins", mend)]
+    if seen.mode & 0o555 != 0o555:
+        return [bad(what, PROGRAMS[path], mend)]
     return []
 
 
@@ -213,14 +236,16 @@ def look_at_units() -> list[Finding]:
 
 
 def look_at_permissions() -> list[Finding]:
-    """Look at the directories."""
+    """Look at the directories, the users that own them, and the programs."""
     with open("/etc/passwd", encoding="utf-8", errors="surrogateescape") as file:
         users = parse_passwd(file.read())
     findings = judge_users(users)
     for place in PLACES:
         if place.owner in users:
             findings += judge_place(place, _stat(place.path), users[place.owner].uid)
-    return findings or [fine("the directories belong to whom they must")]
+    for path in PROGRAMS:
+        findings += judge_program(path, _stat(path))
+    return findings or [fine("the directories belong to whom they must, the programs are there")]
 
 
 def look_at_configuration() -> list[Finding]:

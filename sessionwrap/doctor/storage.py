@@ -11,9 +11,9 @@ import shutil
 import stat
 from typing import Final, NamedTuple
 
-from sessionwrap import paths
+from sessionwrap import paths, settings
 from sessionwrap.doctor.finding import Finding, bad, fine, look
-from sessionwrap.errors import SessionwrapError
+from sessionwrap.errors import ConfigError, SessionwrapError
 from sessionwrap.setup import programs
 
 PERSISTENT: Final = "/var/log/journal"
@@ -27,8 +27,9 @@ LEAST_BURST: Final = 1000
 LEAST_USE: Final = 500 << 20
 """Bytes of SystemMaxUse= below which recordings are soon forgotten."""
 MB: Final = 1 << 20
-BAD_FREE: Final = {PERSISTENT: 100 * MB, "/run": 16 * MB}
-LOOK_FREE: Final = {PERSISTENT: 1000 * MB, "/run": 100 * MB}
+FILE: Final = "file.path"
+BAD_FREE: Final = {PERSISTENT: 100 * MB, FILE: 100 * MB, "/run": 16 * MB}
+LOOK_FREE: Final = {PERSISTENT: 1000 * MB, FILE: 1000 * MB, "/run": 100 * MB}
 """Bytes free: below the first nothing can be kept soon; below the second somebody should know."""
 
 _UNITS: Final = {
@@ -148,12 +149,17 @@ def judge_readable(directory: str, group: str, mode: int, groups: set[str]) -> l
 
 
 def judge_free(name: str, path: str, free: int) -> list[Finding]:
-    """Judge the bytes that are free where the journal (PERSISTENT) or spools (/run) are."""
+    """Judge the bytes that are free where the journal (PERSISTENT), the file of the writer `file`
+    (FILE) or spools (/run) are.
+    """
     what = f"{free // MB} MB are free in {path}"
     shown = "The command shows what is large"
     if name == PERSISTENT:
         why = "journald forgets its oldest entries, then keeps nothing; nobody can be recorded. "
         why += f"{shown}; journalctl --vacuum-size= makes room, but deletes the oldest recordings"
+    elif name == FILE:
+        why = "recordings wait in /run until it has room; when that is full their sessions stand "
+        why += f"still, or go on unrecorded, as the failure policy says. {shown}"
     else:
         why = "without room tickets cannot be written, and recordings cannot be kept when the "
         why += f"journal is away. {shown}"
@@ -209,8 +215,14 @@ def look_at() -> list[Finding]:
         findings += judge_readable(
             directory.rstrip("/"), _group(found.st_gid), stat.S_IMODE(found.st_mode), groups
         )
-    for name, path in ((PERSISTENT, place_of_journal()), ("/run", "/run")):
-        findings += judge_free(name, path, shutil.disk_usage(path).free)
+    places = {PERSISTENT: place_of_journal(), FILE: _place_of_file(), "/run": "/run"}
+    for name, path in places.items():
+        if path and not os.path.isdir(path):
+            why = "the recorder cannot write the file there; recordings wait in /run"
+            mend = f"install -d -m 750 -o {paths.RECORDER_USER} -g {paths.RECORDER_USER} {path}"
+            findings.append(bad(f"{path}, where file.path is, is not there", why, mend))
+        elif path:
+            findings += judge_free(name, path, shutil.disk_usage(path).free)
     running = programs.call("systemctl", "is-active", *FORWARDERS).stdout.split()
     active = [unit for unit, state in zip(FORWARDERS, running, strict=False) if state == "active"]
     return findings + judge_forwarding(active)
@@ -219,6 +231,15 @@ def look_at() -> list[Finding]:
 def place_of_journal() -> str:
     """Give the directory whose disk the journal is on."""
     return PERSISTENT if os.path.isdir(PERSISTENT) else "/run"
+
+
+def _place_of_file() -> str:
+    """Give the directory that recordings are written to; "" where they go to the journal."""
+    try:
+        found = settings.load()
+    except ConfigError:  # the configuration's check tells it; the recorder does not start
+        return ""
+    return os.path.dirname(found.text("file.path")) if found.text("writer") == "file" else ""
 
 
 def _groups_of_recorder() -> set[str]:

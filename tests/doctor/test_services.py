@@ -92,6 +92,23 @@ def test_a_user_of_the_services_that_is_missing_is_bad(user: str) -> None:
     assert finding.mend == "sessionwrap setup"
 
 
+@pytest.mark.parametrize("path", checks.PROGRAMS)
+def test_a_program_that_is_gone_or_others_can_write_or_nobody_runs_is_bad(path: str) -> None:
+    seen = checks.Seen(stat.S_IFREG, 0o755, 0)
+    assert checks.judge_program(path, seen) == []
+    for wrong in (
+        None,
+        seen._replace(kind=stat.S_IFDIR),
+        seen._replace(mode=0o775),
+        seen._replace(mode=0o700),
+        seen._replace(uid=1000),
+    ):
+        [finding] = checks.judge_program(path, wrong)
+        assert finding.severity == BAD
+        assert path in finding.what
+        assert finding.mend
+
+
 def rules(text: str) -> scope.Rules:
     return scope.parse([("/etc/sessionwrap/conf.d/a.conf", text)])
 

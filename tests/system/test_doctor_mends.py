@@ -11,6 +11,7 @@ from host import Host
 from images import Image
 
 from sessionwrap import paths
+from sessionwrap.doctor.services import PROGRAMS
 from sessionwrap.setup.steps import UNITS
 from tests.system.helpers import bad, doctor, gets_in, recordings
 
@@ -76,6 +77,18 @@ def test_unit_files_that_are_gone_are_found_and_come_back_with_the_package(
     assert_recorded(shared)
 
 
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_program_that_is_gone_is_found_and_comes_back_with_the_package(
+    shared: Host, package: Path, program: str
+) -> None:
+    sh(shared, f"rm {program}")
+    [finding] = [one for one in bad(doctor(shared)) if one["topic"] == "permissions"]
+    assert finding["what"] == f"{program} is not there"
+    shared.copy_in(package, f"/root/{package.name}")
+    sh(shared, finding["mend"])
+    assert_recorded(shared)
+
+
 def test_a_full_disk_of_the_journal_is_found_and_what_fills_it_is_shown(shared: Host) -> None:
     disk = "/var/log/journal"
     sh(shared, f"mount -t tmpfs -o size=200M disk {disk}")
@@ -95,6 +108,28 @@ def test_a_full_disk_of_the_journal_is_found_and_what_fills_it_is_shown(shared: 
         [finding] = said(shared, "MB are free")
         assert finding["severity"] == "look"
         sh(shared, f"mount -o remount,size=2G {disk}")
+        assert said(shared, "MB are free") == []
+
+
+def test_the_disk_and_the_directory_of_a_file_of_recordings_are_looked_at(shared: Host) -> None:
+    log = "/var/log/sessionwrap"
+    sh(shared, "cp /etc/sessionwrap/rec-session.conf /root")
+    undo = f"umount --lazy {log}/disk; rm -r {log}/disk; cp rec-session.conf /etc/sessionwrap/"
+    with at_the_end(shared, f"{undo}; systemctl reload sessionwrapd"):
+        settings = f'{{"writer": "file", "file": {{"path": "{log}/disk/log"}}}}\n'
+        shared.write("/etc/sessionwrap/rec-session.conf", settings)
+        sh(shared, "systemctl reload sessionwrapd")
+        [finding] = bad(doctor(shared))
+        assert finding["what"] == f"{log}/disk, where file.path is, is not there"
+        sh(shared, finding["mend"])
+        assert_recorded(shared)
+        shared.wait_until(lambda: sh(shared, f"cat {log}/disk/log 2>/dev/null || true"))
+        sh(shared, f"mount -t tmpfs -o size=60M,uid=sessionwrap disk {log}/disk")
+        sh(shared, f"dd if=/dev/zero of={log}/disk/ballast bs=64k 2>&1 || true")
+        [finding] = bad(doctor(shared))
+        assert finding["what"] == f"0 MB are free in {log}/disk"
+        assert f"\t{log}/disk/ballast\n" in sh(shared, finding["mend"])
+        sh(shared, f"mount -o remount,size=2G {log}/disk")
         assert said(shared, "MB are free") == []
 
 
