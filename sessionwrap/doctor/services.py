@@ -62,6 +62,7 @@ WHY_PLACES: Final = {
 PROGRAMS: Final = {
     paths.LOGIN_SHELL: "who is in scope cannot log in",
     HOOK: "nobody can log in",
+    f"{HOOK}-decide": "nobody but root can log in",
     f"{os.path.dirname(HOOK)}/sessionwrapd": "the recorder does not start again",
     f"{os.path.dirname(HOOK)}/sessionwrap-userdb": "the user database does not start again",
 }
