@@ -35,7 +35,8 @@ ENVIRONMENT = {"PATH": programs.PATH, "LC_ALL": "C.UTF-8"}
 """Of the program that opens the session; nothing of the caller's."""
 PREFIX: Final = "sessionwrap: "
 """What the hook's words to the user begin with."""
-NO_SPOOL: Final = f"the disk of {paths.SPOOL_DIR} is full"
+SPOOLS: Final = "/run"
+NO_SPOOL: Final = f"{SPOOLS} is full"
 SPOOL_BYTES: Final = 1 << 20
 """Bytes free below which a recording may find no room for its first bytes."""
 RESTART: Final = "systemctl restart sessionwrapd.socket sessionwrapd.service"
@@ -104,7 +105,7 @@ def _judge_recorder(seen: Seen) -> list[Finding]:
 
 def _for_room(seen: Seen) -> str:
     """Give the command that shows what fills the disk, where that is the recorder's problem."""
-    disks = {handshake.NO_ROOM: storage.place_of_journal(), NO_SPOOL: paths.SPOOL_DIR}
+    disks = {handshake.NO_ROOM: storage.place_of_journal(), NO_SPOOL: SPOOLS}
     return storage.what_is_large(disks[seen.recorder]) if seen.recorder in disks else ""
 
 
@@ -302,4 +303,4 @@ def _recorder_problem() -> str:
         return f"the recorder does not answer ({error})"
     if kind != handshake.OK:
         return text
-    return NO_SPOOL if shutil.disk_usage(paths.SPOOL_DIR).free < SPOOL_BYTES else ""
+    return NO_SPOOL if shutil.disk_usage(SPOOLS).free < SPOOL_BYTES else ""

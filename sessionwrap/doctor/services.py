@@ -205,7 +205,7 @@ def judge_configuration(
 
 
 def _what_is_said(path: str) -> str:
-    return "how is recorded" if path == paths.SETTINGS_FILE else "who is recorded"
+    return "what is recorded" if path == paths.SETTINGS_FILE else "who is recorded"
 
 
 def _without(path: str) -> str:

@@ -114,7 +114,7 @@ def look_at() -> list[Finding]:
     return [
         *judge_readers(_recorded_readers()),
         *judge_clock(
-            "NTPSynchronized=yes" in shown, time.time(), newest, can_be="CanNTP=yes" in shown
+            "NTPSynchronized=yes" in shown, time.time(), newest, can_be="CanNTP=no" not in shown
         ),
         *judge_ptrace(scope),
         *judge_hidepid(mounts),

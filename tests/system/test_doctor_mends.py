@@ -139,9 +139,8 @@ def test_a_full_run_is_found_and_what_fills_it_is_shown(shared: Host) -> None:
     with at_the_end(shared, f"rm -f /run/ballast; mount -o remount,size={size} /run"):
         sh(shared, "dd if=/dev/zero of=/run/ballast bs=4k 2>&1 || true")
         found = bad(doctor(shared))
-        full = f"no recording can be made: the disk of {paths.SPOOL_DIR} is full"
         assert what(found)[0] == "0 MB are free in /run"
-        assert full in what(found)
+        assert "no recording can be made: /run is full" in what(found)
         for finding in found:
             assert "\t/run/ballast\n" in sh(shared, finding["mend"])
         sh(shared, "rm /run/ballast")
