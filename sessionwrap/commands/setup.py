@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 import click
 
@@ -34,11 +34,13 @@ def command(dry_run: bool) -> None:
 
 
 def carry_out(
-    pairs: Iterable[tuple[Callable[[], list[str]], Callable[[], None]]], *, dry_run: bool
+    pairs: Sequence[tuple[Callable[[], list[str]], Callable[[], None]]], *, dry_run: bool
 ) -> bool:
     """Say what each plan says, and do it unless that is all; tell whether there was anything."""
     said = False
     with contextlib.nullcontext() if dry_run else alone():
+        for plan, _ in pairs:
+            plan()  # what cannot even be planned fails before anything has changed
         for plan, do in pairs:
             sentences = plan()
             for sentence in sentences:

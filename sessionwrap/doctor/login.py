@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import select
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -14,6 +15,7 @@ from typing import IO, Any, Final, NamedTuple
 
 from sessionwrap import accounts, decisions, handshake, login_entry, message_ids, paths, shells
 from sessionwrap import tickets as ticket_files
+from sessionwrap.doctor import storage
 from sessionwrap.doctor.finding import Finding, bad, fine, look
 from sessionwrap.errors import SessionwrapError, TicketError
 from sessionwrap.readers.journal import JournalReader, Place
@@ -33,6 +35,10 @@ ENVIRONMENT = {"PATH": programs.PATH, "LC_ALL": "C.UTF-8"}
 """Of the program that opens the session; nothing of the caller's."""
 PREFIX: Final = "sessionwrap: "
 """What the hook's words to the user begin with."""
+SPOOLS: Final = "/run"
+NO_SPOOL: Final = f"{SPOOLS} is full"
+SPOOL_BYTES: Final = 1 << 20
+"""Bytes free below which a recording may find no room for its first bytes."""
 RESTART: Final = "systemctl restart sessionwrapd.socket sessionwrapd.service"
 
 
@@ -93,14 +99,21 @@ def _judge_recorder(seen: Seen) -> list[Finding]:
     if not seen.recorder:
         return []
     why = "who must be recorded cannot log in, or is not recorded"
-    return [bad(f"no recording can be made: {seen.recorder}", why, RESTART)]
+    mend = _for_room(seen) or RESTART
+    return [bad(f"no recording can be made: {seen.recorder}", why, mend)]
+
+
+def _for_room(seen: Seen) -> str:
+    """Give the command that shows what fills the disk, where that is the recorder's problem."""
+    disks = {handshake.NO_ROOM: storage.place_of_journal(), NO_SPOOL: SPOOLS}
+    return storage.what_is_large(disks[seen.recorder]) if seen.recorder in disks else ""
 
 
 def _judge_ticket(user: str, expected: Decision, seen: Seen) -> list[Finding]:
     if seen.ticket is None:
         why = "without a ticket nobody knows what was decided on the login"
         what = f"the hook wrote no ticket for the login of {user}"
-        return [bad(what, why, "sessionwrap setup")]
+        return [bad(what, why, _for_room(seen) or "sessionwrap setup")]
     if bool(seen.ticket.record) != expected.record:
         return [
             bad(
@@ -288,4 +301,6 @@ def _recorder_problem() -> str:
             sock.close()
     except (OSError, SessionwrapError) as error:
         return f"the recorder does not answer ({error})"
-    return "" if kind == handshake.OK else text
+    if kind != handshake.OK:
+        return text
+    return NO_SPOOL if shutil.disk_usage(SPOOLS).free < SPOOL_BYTES else ""

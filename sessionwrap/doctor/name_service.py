@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import glob
 import os
+import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
@@ -74,11 +75,13 @@ def judge_passwd(accounts: Mapping[str, Account], noted: Mapping[str, str]) -> l
     findings = []
     for user, account in accounts.items():
         if shells.is_login_shell(account.shell) and user not in noted:
+            # usermod asks NSS, which may say of root that there is nothing to change.
+            command = f"{steps.ROOT_VARIABLE} usermod" if user == "root" else "usermod"
             findings.append(
                 bad(
                     f"{user} has the login shell in {PASSWD_FILE}, and no real shell is noted",
                     "nobody knows which shell this user had: /bin/sh is started",
-                    f"usermod -s /bin/bash {user}",
+                    f"{command} -s /bin/bash {user}",
                 )
             )
     for user in noted:
@@ -107,12 +110,13 @@ def judge_passwd(accounts: Mapping[str, Account], noted: Mapping[str, str]) -> l
 
 def judge_listed_shells(text: str) -> list[Finding]:
     """Judge /etc/shells: chsh lets users leave a shell that is listed there."""
-    listed = [line.strip() for line in text.split("\n")]
+    # Words that begin with "/", as getusershell(3) reads them: up to a space or a comment.
+    listed = [re.split(r"[\s#]", line.strip())[0] for line in text.split("\n")]
     return [
         bad(
             f"{LISTED_SHELLS} lists {shell}",
             "users can leave it with chsh, and `su -s` starts another shell unrecorded",
-            f"sed -i '\\|^{shell}|d' {LISTED_SHELLS}",
+            rf"sed -Ei '\,^\s*{shell}(\s|#|$),d' {LISTED_SHELLS}",
         )
         for shell in paths.LOGIN_SHELLS
         if shell in listed
@@ -121,11 +125,13 @@ def judge_listed_shells(text: str) -> list[Finding]:
 
 class Sssd(NamedTuple):
     """What SSSD's files say: ``scope`` of its session recording ("" where not set), the domains'
-    ``override_shell``, and whether /usr/bin/tlog-rec-session is there and is ours.
+    ``override_shell`` and the files that have any, and whether /usr/bin/tlog-rec-session is there
+    and is ours.
     """
 
     scope: str
     override_shells: tuple[str, ...]
+    override_files: tuple[str, ...]
     has_program: bool
     is_ours: bool
 
@@ -134,7 +140,8 @@ def judge_sssd(sssd: Sssd, our_scope: str) -> list[Finding]:
     """Say where SSSD starts a recorder of its own, or ours where that is gone."""
     findings = []
     records = sssd.scope not in ("", "none")
-    restart = "systemctl restart sssd && sss_cache -E"
+    # Without the recorder its parts fail until systemd starts them no more.
+    restart = "systemctl reset-failed 'sssd*' && systemctl restart sssd && sss_cache -E"
     if records and not sssd.is_ours:
         what = f"SSSD's own session recording is on (scope = {sssd.scope})"
         off = (
@@ -144,11 +151,15 @@ def judge_sssd(sssd: Sssd, our_scope: str) -> list[Finding]:
         if sssd.has_program:
             why = (
                 "it gives users the shell /usr/bin/tlog-rec-session, which is tlog's: they are "
-                "recorded by tlog; whom our rules name is refused"
+                "recorded by tlog, and twice where our rules name them"
             )
             findings.append((look if our_scope == "none" else bad)(what, why, mend))
         else:
-            why = "it gives users the shell /usr/bin/tlog-rec-session, which is not there"
+            why = (
+                "it gives users the shell /usr/bin/tlog-rec-session, which is not there: they "
+                "cannot log in, and SSSD does not start again. The package "
+                "sessionwrap-tlog-rec-session brings it, and makes it ours"
+            )
             findings.append(bad(what, why, mend))
     for shell in sssd.override_shells:
         if not shells.is_login_shell(shell):
@@ -159,7 +170,8 @@ def judge_sssd(sssd: Sssd, our_scope: str) -> list[Finding]:
                 f"SSSD's override_shell is {shell}" + (", which is not there" if gone else ""),
                 "every user of the domain starts it; take the line out before the package is "
                 "removed, or they cannot log in. With the overlay it is not needed",
-                f"sed -i '/^override_shell/d' /etc/sssd/sssd.conf && {restart}",
+                rf"sed -Ei '\,^\s*override_shell\s*=\s*{shell}\s*$,d' "
+                f"{' '.join(sssd.override_files)} && {restart}",
             )
         )
     return findings or [fine("SSSD starts no other recorder")]
@@ -210,9 +222,12 @@ def look_at_sssd() -> list[Finding]:
     names = [name for pattern in SSSD_FILES for name in sorted(glob.glob(pattern))]
     if not names:
         return [fine("SSSD is not set up here")]
-    found, overrides = parse_sssd({name: _text(name) for name in names})
+    files = {name: _text(name) for name in names}
+    found, overrides = parse_sssd(files)
+    having = tuple(name for name, text in files.items() if "override_shell" in text)
     program = paths.SSSD_LOGIN_SHELL
-    sssd = Sssd(found, overrides, os.path.exists(program), shells.is_login_shell(program))
+    is_ours = shells.is_login_shell(program)
+    sssd = Sssd(found, overrides, having, os.path.exists(program), is_ours)
     rules = decisions.Rules().rules
     return judge_sssd(sssd, rules.scope if rules else scope.SCOPES[-1])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from sessionwrap import config_files, paths, scope, settings
@@ -12,6 +12,7 @@ from sessionwrap.doctor.finding import Finding, bad, fine, look
 from sessionwrap.errors import ConfigError, SessionwrapError
 from sessionwrap.local_accounts import parse_passwd
 from sessionwrap.setup import programs
+from sessionwrap.setup.authselect import HOOK
 from sessionwrap.setup.steps import UNITS
 
 RECORDER: Final = "sessionwrapd.service"
@@ -23,12 +24,14 @@ SOCKETS: Final = {
 }
 """Each socket, and the units that make it and answer there."""
 SOCKET_MODE: Final = 0o666
+# From the package's file, where that is: apt has it from no archive, and says "not possible", with
+# status 0, where it is only named. A socket whose unit was gone meanwhile listens no more.
 _REINSTALL: Final = (
-    "apt-get install --reinstall sessionwrap && systemctl daemon-reload && sessionwrap setup"
+    "apt-get install --reinstall ./sessionwrap_*_all.deb"
     if programs.is_there("apt-get")
-    else "dnf reinstall sessionwrap && systemctl daemon-reload && sessionwrap setup"
-)
-PROPERTIES: Final = "Id,LoadState,ActiveState,UnitFileState,Result"
+    else "dnf reinstall ./sessionwrap-*.noarch.rpm"
+) + f" && systemctl daemon-reload && systemctl restart {' '.join(UNITS)} && sessionwrap setup"
+PROPERTIES: Final = "Id,LoadState,ActiveState,UnitFileState,FragmentPath"
 
 
 class Place(NamedTuple):
@@ -55,6 +58,16 @@ WHY_PLACES: Final = {
     paths.SPOOL_DIR: "what is recorded stands there until it is stored",
     paths.STATE_DIR: "who can write there decides which shell enrolled users get",
 }
+
+PROGRAMS: Final = {
+    paths.LOGIN_SHELL: "who is in scope cannot log in",
+    HOOK: "nobody can log in",
+    f"{HOOK}-decide": "nobody but root can log in",
+    f"{os.path.dirname(HOOK)}/sessionwrapd": "the recorder does not start again",
+    f"{os.path.dirname(HOOK)}/sessionwrap-userdb": "the user database does not start again",
+}
+"""What logins and the services start, and what becomes of these where it is not there."""
+_WHERE: Final = "The command needs the package's file, in the directory you are in"
 
 
 class Seen(NamedTuple):
@@ -84,7 +97,8 @@ def judge_units(units: Mapping[str, Mapping[str, str]]) -> list[Finding]:
             mend = f"systemctl unmask {unit} && systemctl enable --now {unit}"
             findings.append(bad(f"{unit} is masked", _why(unit), mend))
         elif state.get("LoadState") != "loaded":
-            findings.append(bad(f"{unit} is not installed", _why(unit), _REINSTALL))
+            what = f"{unit} is not installed"
+            findings.append(bad(what, f"{_why(unit)}. {_WHERE}", _REINSTALL))
         elif state.get("ActiveState") != "active":
             what = f"{unit} is {state.get('ActiveState', 'not active')}"
             findings.append(bad(what, _why(unit), f"systemctl enable --now {unit}"))
@@ -115,12 +129,19 @@ def judge_socket(path: str, seen: Seen | None) -> list[Finding]:
     return []
 
 
-def judge_place(place: Place, seen: Seen | None, owner: int | None) -> list[Finding]:
+def judge_users(users: Collection[str]) -> list[Finding]:
+    """Judge whether the users that the services run as are among the users of this host."""
+    services = {paths.RECORDER_USER: RECORDER, paths.OVERLAY_USER: "sessionwrap-userdb.service"}
+    return [
+        bad(f"there is no user {user}", f"without it {service} does not start", "sessionwrap setup")
+        for user, service in services.items()
+        if user not in users
+    ]
+
+
+def judge_place(place: Place, seen: Seen | None, owner: int) -> list[Finding]:
     """Judge a directory; ``owner`` is the uid of who must own it."""
     why, mend = WHY_PLACES[place.path], place.mend.format(path=place.path)
-    if owner is None:
-        mend = f"systemd-sysusers sessionwrap.conf && {_TMPFILES}"
-        return [bad(f"there is no user {place.owner}", why, mend)]
     if seen is None or not stat.S_ISDIR(seen.kind):
         what = f"the directory {place.path} is not there"
         return [bad(what, "nobody can be recorded", mend)]
@@ -135,6 +156,19 @@ def judge_place(place: Place, seen: Seen | None, owner: int | None) -> list[Find
     return []
 
 
+def judge_program(path: str, seen: Seen | None) -> list[Finding]:
+    """Judge a program of PROGRAMS."""
+    if seen is None or not stat.S_ISREG(seen.kind):
+        return [bad(f"{path} is not there", f"{PROGRAMS[path]}. {_WHERE}", _REINSTALL)]
+    mend = f"chown root:root {path} && chmod 755 {path}"
+    what = f"{path} belongs to uid {seen.uid} and has mode {seen.mode:04o}"
+    if seen.uid or seen.mode & 0o022:
+        return [bad(what, "who can write there decides what is run in others' logins", mend)]
+    if seen.mode & 0o555 != 0o555:
+        return [bad(what, PROGRAMS[path], mend)]
+    return []
+
+
 def judge_configuration(
     errors: Sequence[ConfigError], wrong: Mapping[str, Seen], rules: scope.Rules | None
 ) -> list[Finding]:
@@ -142,8 +176,7 @@ def judge_configuration(
     findings = [
         bad(
             f"{path} belongs to uid {seen.uid} and has mode {seen.mode:04o}",
-            "who can write there decides who is recorded: until it is mended everybody is "
-            "recorded but root and system accounts",
+            f"who can write there decides {_what_is_said(path)}: {_without(path)}",
             f"chown root:root {path} && chmod go-w {path}",
         )
         for path, seen in wrong.items()
@@ -151,9 +184,7 @@ def judge_configuration(
     findings += [
         bad(
             str(error),
-            "until this is mended everybody is recorded but root and system accounts"
-            if not error.path.endswith(os.path.basename(paths.SETTINGS_FILE))
-            else "the recorder does not start with it",
+            _without(error.path),
             f"${{EDITOR:-vi}} +{max(error.line, 1)} {error.path}",
         )
         for error in errors
@@ -173,6 +204,16 @@ def judge_configuration(
     return [fine(f"no mistakes in the configuration; scope = {rules.scope} ({path}:{line})")]
 
 
+def _what_is_said(path: str) -> str:
+    return "what is recorded" if path == paths.SETTINGS_FILE else "who is recorded"
+
+
+def _without(path: str) -> str:
+    if path == paths.SETTINGS_FILE:
+        return "the recorder does not start with it"
+    return "until it is mended everybody is recorded but root and system accounts"
+
+
 # The host
 
 
@@ -183,7 +224,12 @@ def look_at_units() -> list[Finding]:
     done = programs.call("systemctl", "show", "-p", PROPERTIES, *UNITS)
     if done.returncode:
         raise SessionwrapError(f"systemctl: {done.stderr.strip()}")
-    findings = judge_units(parse_units(done.stdout))
+    units = parse_units(done.stdout)
+    for state in units.values():
+        # systemd goes on with what it has read, until it is told to read again.
+        if state.get("LoadState") == "loaded" and not os.path.exists(state["FragmentPath"]):
+            state["LoadState"] = "not-found"
+    findings = judge_units(units)
     active = [finding for finding in findings if finding.why]
     if not active:  # a unit that is down has no socket, which is told already
         findings += [found for path in SOCKETS for found in judge_socket(path, _stat(path))]
@@ -191,14 +237,16 @@ def look_at_units() -> list[Finding]:
 
 
 def look_at_permissions() -> list[Finding]:
-    """Look at the directories."""
+    """Look at the directories, the users that own them, and the programs."""
     with open("/etc/passwd", encoding="utf-8", errors="surrogateescape") as file:
         users = parse_passwd(file.read())
-    findings = []
+    findings = judge_users(users)
     for place in PLACES:
-        owner = users[place.owner].uid if place.owner in users else None
-        findings += judge_place(place, _stat(place.path), owner)
-    return findings or [fine("the directories belong to whom they must")]
+        if place.owner in users:
+            findings += judge_place(place, _stat(place.path), users[place.owner].uid)
+    for path in PROGRAMS:
+        findings += judge_program(path, _stat(path))
+    return findings or [fine("the directories belong to whom they must, the programs are there")]
 
 
 def look_at_configuration() -> list[Finding]:
@@ -211,10 +259,10 @@ def look_at_configuration() -> list[Finding]:
         seen = _stat(error.path)
         if seen and (seen.uid or seen.mode & 0o022):
             wrong[error.path] = seen
-    if paths.CONFIG_DIR in wrong:  # the permissions' check tells it
-        del wrong[paths.CONFIG_DIR]
-        errors = [error for error in errors if error.path != paths.CONFIG_DIR]
-        return judge_configuration(errors, wrong, None)
+    others = [error for error in errors if error.path != paths.CONFIG_DIR]
+    if len(others) < len(errors):  # the permissions' check tells it, and no rules were read
+        wrong.pop(paths.CONFIG_DIR, None)
+        return judge_configuration(others, wrong, None)
     return judge_configuration(errors, wrong, rules)
 
 

@@ -55,9 +55,12 @@ def judge_includes(text: str, unit: str) -> list[Finding]:
     ]
 
 
-def judge_broken(said: str) -> Finding:
-    """Judge what ``sshd -T`` says when it does not take its settings."""
+def judge_broken(said: str, unit: str) -> Finding:
+    """Judge what ``sshd -T`` says when it does not take its settings, or does not look at them."""
     said = said.strip()
+    if said.startswith("Missing privilege separation directory"):  # made when it is started
+        why = "only then it tells its settings: nobody knows whether they let users by"
+        return look("sshd is not running", why, f"systemctl start {unit}")
     found = re.match(r"(/\S+?):? line (\d+)", said)
     mend = f"${{EDITOR:-vi}} +{found[2]} {found[1]}" if found else ""
     what = f"sshd's settings are broken: {said.partition(chr(10))[0]}"
@@ -180,12 +183,12 @@ def look_at(user: str) -> list[Finding]:
         included = judge_includes(file.read(MAX_FILE), unit)
     done = programs.call("sshd", "-T")
     if done.returncode:
-        return [judge_broken(done.stderr)]
+        return [judge_broken(done.stderr, unit)]
     findings = judge(parse(done.stdout), unit)
     if user:
         done = programs.call("sshd", "-T", "-C", f"user={user},host=localhost,addr=127.0.0.1")
         if done.returncode:
-            return [judge_broken(done.stderr)]
+            return [judge_broken(done.stderr, unit)]
         own = judge(parse(done.stdout), unit)
         findings = [one if one in findings else _matched(one, user) for one in own]
     # The others may be for want of that, and what mends them would not be read.

@@ -11,9 +11,9 @@ import shutil
 import stat
 from typing import Final, NamedTuple
 
-from sessionwrap import paths
+from sessionwrap import paths, settings
 from sessionwrap.doctor.finding import Finding, bad, fine, look
-from sessionwrap.errors import SessionwrapError
+from sessionwrap.errors import ConfigError, SessionwrapError
 from sessionwrap.setup import programs
 
 PERSISTENT: Final = "/var/log/journal"
@@ -27,8 +27,9 @@ LEAST_BURST: Final = 1000
 LEAST_USE: Final = 500 << 20
 """Bytes of SystemMaxUse= below which recordings are soon forgotten."""
 MB: Final = 1 << 20
-BAD_FREE: Final = {PERSISTENT: 100 * MB, "/run": 16 * MB}
-LOOK_FREE: Final = {PERSISTENT: 1000 * MB, "/run": 100 * MB}
+FILE: Final = "file.path"
+BAD_FREE: Final = {PERSISTENT: 100 * MB, FILE: 100 * MB, "/run": 16 * MB}
+LOOK_FREE: Final = {PERSISTENT: 1000 * MB, FILE: 1000 * MB, "/run": 100 * MB}
 """Bytes free: below the first nothing can be kept soon; below the second somebody should know."""
 
 _UNITS: Final = {
@@ -94,7 +95,9 @@ def judge_journal(journal: Journal, is_persistent: bool, recorder_interval: str)
             look(
                 "the journal is in memory only",
                 "recordings are gone after a reboot",
-                _set("Storage", "persistent"),
+                # journald would make it so that the recorder cannot read it.
+                f"mkdir -p {PERSISTENT} && systemd-tmpfiles --create --prefix {PERSISTENT} && "
+                + _set("Storage", "persistent"),
             )
         )
     limited = journal.interval > 0 and journal.burst > 0
@@ -112,7 +115,12 @@ def judge_journal(journal: Journal, is_persistent: bool, recorder_interval: str)
                 f"journald's rate limit holds for the recorder ({journal.burst} entries in "
                 f"{recorder_interval})",
                 "it drops messages silently: recordings with holes",
-                "systemctl revert sessionwrapd.service && systemctl restart sessionwrapd.service",
+                _put(
+                    "/etc/systemd/system/sessionwrapd.service.d",
+                    "zz-rate-limit",
+                    "[Service]\\nLogRateLimitIntervalSec=0\\n",
+                )
+                + " && systemctl daemon-reload && systemctl restart sessionwrapd.service",
             )
         )
     if journal.max_use is not None and journal.max_use < LEAST_USE:
@@ -141,18 +149,29 @@ def judge_readable(directory: str, group: str, mode: int, groups: set[str]) -> l
 
 
 def judge_free(name: str, path: str, free: int) -> list[Finding]:
-    """Judge the bytes that are free where the journal (PERSISTENT) or spools (/run) are."""
+    """Judge the bytes that are free where the journal (PERSISTENT), the file of the writer `file`
+    (FILE) or spools (/run) are.
+    """
     what = f"{free // MB} MB are free in {path}"
+    shown = "The command shows what is large"
     if name == PERSISTENT:
-        why = "journald forgets its oldest entries, then keeps nothing; nobody can be recorded"
-        mend = "journalctl --rotate && journalctl --vacuum-size=500M && df -h " + path
+        why = "journald forgets its oldest entries, then keeps nothing; nobody can be recorded. "
+        why += f"{shown}; journalctl --vacuum-size= makes room, but deletes the oldest recordings"
+    elif name == FILE:
+        why = "recordings wait in /run until it has room; when that is full their sessions stand "
+        why += f"still, or go on unrecorded, as the failure policy says. {shown}"
     else:
         why = "without room tickets cannot be written, and recordings cannot be kept when the "
-        why += "journal is away"
-        mend = f"du -xh {path} | sort -h | tail"
+        why += f"journal is away. {shown}"
+    mend = what_is_large(path)
     if free < BAD_FREE[name]:
         return [bad(what, why, mend)]
     return [look(what, why, mend)] if free < LOOK_FREE[name] else []
+
+
+def what_is_large(path: str) -> str:
+    """Give the command that shows what is large on the disk that a directory is on."""
+    return f'du -axh "$(stat -c %m {path})" | sort -h | tail'
 
 
 def judge_forwarding(active: list[str]) -> list[Finding]:
@@ -162,18 +181,20 @@ def judge_forwarding(active: list[str]) -> list[Finding]:
     return [
         look(
             "the journal stays on this host",
-            "root can delete it; who must be safe from root sends it to another host "
+            "root can delete it there. If that must not be, send it to another host "
             "(systemd-journal-upload(8))",
         )
     ]
 
 
 def _set(key: str, value: str) -> str:
-    directory = "/etc/systemd/journald.conf.d"
-    return (
-        f"mkdir -p {directory} && printf '[Journal]\\n{key}={value}\\n' > "
-        f"{directory}/zz-{key}.conf && systemctl restart systemd-journald"
-    )
+    put = _put("/etc/systemd/journald.conf.d", f"zz-{key}", f"[Journal]\\n{key}={value}\\n")
+    return f"{put} && systemctl restart systemd-journald"
+
+
+def _put(directory: str, name: str, text: str) -> str:
+    """Give the command that writes a drop-in; a line break of ``text`` is as in printf(1)."""
+    return f"mkdir -p {directory} && printf '{text}' > {directory}/{name}.conf"
 
 
 # The host
@@ -194,19 +215,42 @@ def look_at() -> list[Finding]:
         findings += judge_readable(
             directory.rstrip("/"), _group(found.st_gid), stat.S_IMODE(found.st_mode), groups
         )
-    disk = PERSISTENT if os.path.isdir(PERSISTENT) else "/run"
-    for name, path in ((PERSISTENT, disk), ("/run", "/run")):
-        findings += judge_free(name, path, shutil.disk_usage(path).free)
+    places = {PERSISTENT: place_of_journal(), FILE: _place_of_file(), "/run": "/run"}
+    for name, path in places.items():
+        if path and not os.path.isdir(path):
+            why = "the recorder cannot write the file there; recordings wait in /run"
+            mend = f"install -d -m 750 -o {paths.RECORDER_USER} -g {paths.RECORDER_USER} {path}"
+            findings.append(bad(f"{path}, where file.path is, is not there", why, mend))
+        elif path:
+            findings += judge_free(name, path, shutil.disk_usage(path).free)
     running = programs.call("systemctl", "is-active", *FORWARDERS).stdout.split()
     active = [unit for unit, state in zip(FORWARDERS, running, strict=False) if state == "active"]
     return findings + judge_forwarding(active)
 
 
+def place_of_journal() -> str:
+    """Give the directory whose disk the journal is on."""
+    return PERSISTENT if os.path.isdir(PERSISTENT) else "/run"
+
+
+def _place_of_file() -> str:
+    """Give the directory that recordings are written to; "" where they go to the journal."""
+    try:
+        found = settings.load()
+    except ConfigError:  # the configuration's check tells it; the recorder does not start
+        return ""
+    return os.path.dirname(found.text("file.path")) if found.text("writer") == "file" else ""
+
+
 def _groups_of_recorder() -> set[str]:
-    """Give the groups of the recorder's unit; none where it has no user, which is told already."""
+    """Give the groups of the recorder's unit; none where it is not there, or has no user: both are
+    told already.
+    """
     try:
         gid = pwd.getpwnam(paths.RECORDER_USER).pw_gid
     except KeyError:
+        return set()
+    if _show("LoadState") != "loaded":
         return set()
     return {_group(gid), *_show("SupplementaryGroups").split()}
 

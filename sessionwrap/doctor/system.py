@@ -18,6 +18,10 @@ PTRACE_SCOPE: Final = "/proc/sys/kernel/yama/ptrace_scope"
 MAX_LEAP: Final = 86400
 """Seconds that the clock may be behind files that are here already."""
 
+_INSTALL: Final = (
+    "apt-get install systemd-timesyncd" if programs.is_there("apt-get") else "dnf install chrony"
+)
+
 
 def judge_readers(recorded: dict[str, list[str]]) -> list[Finding]:
     """Judge recorded users with the groups by which they can read the journal."""
@@ -31,23 +35,29 @@ def judge_readers(recorded: dict[str, list[str]]) -> list[Finding]:
     ] or [fine("no recorded user can read the journal")]
 
 
-def judge_clock(is_synchronized: bool, now: float, newest: float) -> list[Finding]:
-    """Judge the clock; ``newest`` is when a file of this host was made, both since the epoch."""
+def judge_clock(
+    is_synchronized: bool, now: float, newest: float, *, can_be: bool = True
+) -> list[Finding]:
+    """Judge the clock; ``newest`` is when a file of this host was made, both since the epoch.
+
+    ``can_be``: a program that synchronizes it is installed, whether it runs or not.
+    """
+    mend = "timedatectl set-ntp true" if can_be else f"{_INSTALL} && timedatectl set-ntp true"
     if now < newest - MAX_LEAP:
         days = (newest - now) / 86400
         return [
             bad(
-                f"the clock is at least {days:.0f} days late",
+                f"the clock is late, by {days:.1f} days or more",
                 "recordings have wrong times, and `list --since` does not find them",
-                "timedatectl set-ntp true",
+                mend,
             )
         ]
     if not is_synchronized:
         return [
             look(
                 "the clock is not synchronized",
-                "recordings of several hosts cannot be held against each other",
-                "timedatectl set-ntp true",
+                "recordings of several hosts cannot be compared by time",
+                mend,
             )
         ]
     return [fine("the clock is synchronized")]
@@ -92,7 +102,7 @@ def judge_hidepid(mounts: str) -> list[Finding]:
 
 def look_at() -> list[Finding]:
     """Look at who reads the journal, at the clock and the kernel."""
-    done = programs.call("timedatectl", "show", "-p", "NTPSynchronized", "--value")
+    shown = programs.call("timedatectl", "show").stdout.split("\n")
     newest = os.stat(paths.SETTINGS_SCHEMA).st_mtime
     try:
         with open(PTRACE_SCOPE) as file:
@@ -103,7 +113,9 @@ def look_at() -> list[Finding]:
         mounts = file.read()
     return [
         *judge_readers(_recorded_readers()),
-        *judge_clock(done.stdout.strip() == "yes", time.time(), newest),
+        *judge_clock(
+            "NTPSynchronized=yes" in shown, time.time(), newest, can_be="CanNTP=no" not in shown
+        ),
         *judge_ptrace(scope),
         *judge_hidepid(mounts),
     ]

@@ -310,7 +310,11 @@ def _load_state() -> dict[str, Any]:
         state = json.loads(text)
         return {"before": dict(state["before"]), "after": dict(state["after"])}
     except (ValueError, TypeError, KeyError) as error:
-        raise ConfigError(STATE_FILE, 0, "", "is not what setup wrote") from error
+        problem = (
+            "is not what setup wrote: how nsswitch.conf was is not known. Take `systemd` out of "
+            f"the line passwd of {NSSWITCH} yourself, and remove this file"
+        )
+        raise ConfigError(STATE_FILE, 0, "", problem) from error
 
 
 def _save_state(state: dict[str, Any]) -> None:

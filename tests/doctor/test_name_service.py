@@ -98,6 +98,27 @@ def test_a_shell_of_roots_that_nss_hides_is_to_look_at(shell: str, says: str) ->
     assert severities(checks.judge_passwd(accounts, noted)) == [says]
 
 
+def test_roots_shell_is_mended_past_what_nss_says_of_root() -> None:
+    [finding] = checks.judge_passwd(parse_passwd(ROOT.replace("/bin/bash", paths.LOGIN_SHELL)), {})
+    assert finding.mend == "SYSTEMD_NSS_BYPASS_SYNTHETIC=1 usermod -s /bin/bash root"
+
+
+@pytest.mark.parametrize(
+    "line", [paths.LOGIN_SHELL, f"  {paths.LOGIN_SHELL} # for all", f"{paths.LOGIN_SHELL}#"]
+)
+def test_a_line_that_lists_the_login_shell_is_taken_out_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    path = tmp_path / "shells"
+    others = f"# {paths.LOGIN_SHELL}\n/bin/sh\n{paths.LOGIN_SHELL}-of-another\n"
+    path.write_text(f"{others}{line}\n")
+    monkeypatch.setattr(checks, "LISTED_SHELLS", str(path))
+    [finding] = checks.judge_listed_shells(path.read_text())
+    subprocess.run(["sh", "-c", finding.mend], check=True)
+    assert path.read_text() == others
+    assert severities(checks.judge_listed_shells(others)) == [FINE]
+
+
 def test_the_login_shell_in_etc_shells_is_bad() -> None:
     assert severities(checks.judge_listed_shells("# /etc/shells\n/bin/sh\n/bin/bash\n")) == [FINE]
     [finding] = checks.judge_listed_shells("/bin/sh\n/usr/bin/sessionwrap-shell\n")
@@ -107,7 +128,8 @@ def test_the_login_shell_in_etc_shells_is_bad() -> None:
 def sssd(
     scope: str = "", overrides: tuple[str, ...] = (), program: bool = False, ours: bool = False
 ) -> checks.Sssd:
-    return checks.Sssd(scope, overrides, has_program=program, is_ours=ours)
+    files = ("/etc/sssd/sssd.conf", "/etc/sssd/conf.d/a.conf") if overrides else ()
+    return checks.Sssd(scope, overrides, files, has_program=program, is_ours=ours)
 
 
 def test_sssd_that_records_nobody_is_fine() -> None:

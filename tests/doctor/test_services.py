@@ -83,10 +83,30 @@ def test_a_directory_that_others_can_write_or_nobody_reads_is_bad(place: checks.
         assert "{" not in finding.mend
 
 
-def test_a_user_of_the_services_that_is_missing_is_bad() -> None:
-    [finding] = checks.judge_place(checks.PLACES[0], None, None)
-    assert finding.severity == BAD
-    assert finding.mend.startswith("systemd-sysusers sessionwrap.conf && ")
+@pytest.mark.parametrize("user", [paths.RECORDER_USER, paths.OVERLAY_USER])
+def test_a_user_of_the_services_that_is_missing_is_bad(user: str) -> None:
+    users = {"root", paths.RECORDER_USER, paths.OVERLAY_USER}
+    assert checks.judge_users(users) == []
+    [finding] = checks.judge_users(users - {user})
+    assert (finding.severity, finding.what) == (BAD, f"there is no user {user}")
+    assert finding.mend == "sessionwrap setup"
+
+
+@pytest.mark.parametrize("path", checks.PROGRAMS)
+def test_a_program_that_is_gone_or_others_can_write_or_nobody_runs_is_bad(path: str) -> None:
+    seen = checks.Seen(stat.S_IFREG, 0o755, 0)
+    assert checks.judge_program(path, seen) == []
+    for wrong in (
+        None,
+        seen._replace(kind=stat.S_IFDIR),
+        seen._replace(mode=0o775),
+        seen._replace(mode=0o700),
+        seen._replace(uid=1000),
+    ):
+        [finding] = checks.judge_program(path, wrong)
+        assert finding.severity == BAD
+        assert path in finding.what
+        assert finding.mend
 
 
 def rules(text: str) -> scope.Rules:
@@ -116,3 +136,20 @@ def test_a_file_that_others_can_write_is_told_once() -> None:
     seen = checks.Seen(stat.S_IFREG, 0o666, 0)
     [finding] = checks.judge_configuration([error], {paths.SCOPE_FILE: seen}, rules(""))
     assert finding.mend == f"chown root:root {paths.SCOPE_FILE} && chmod go-w {paths.SCOPE_FILE}"
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        (paths.SETTINGS_FILE, "the recorder does not start with it"),
+        (paths.SCOPE_FILE, "everybody is recorded but root"),
+        # Its name ends as that of the settings does, and it has rules.
+        (f"{paths.SCOPE_DROPINS}/my-rec-session.conf", "everybody is recorded but root"),
+    ],
+)
+@pytest.mark.parametrize("is_open", [False, True])
+def test_what_a_mistake_leads_to_is_that_of_its_file(path: str, says: str, is_open: bool) -> None:
+    error = ConfigError(path, 3, "", "a mistake")
+    wrong = {path: checks.Seen(stat.S_IFREG, 0o666, 0)} if is_open else {}
+    [finding] = checks.judge_configuration([error], wrong, None)
+    assert says in finding.why

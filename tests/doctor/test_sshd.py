@@ -123,6 +123,6 @@ def test_sshd_config_must_include_our_settings(text: str, says: list[str]) -> No
     ],
 )
 def test_broken_settings_are_opened_at_their_line(said: str, mend: str) -> None:
-    finding = checks.judge_broken(said)
+    finding = checks.judge_broken(said, "ssh")
     assert (finding.severity, finding.mend) == (BAD, mend)
     assert said.splitlines()[0] in finding.what

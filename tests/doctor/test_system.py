@@ -28,6 +28,15 @@ def test_a_clock_that_is_off_is_told() -> None:
     assert severities(checks.judge_clock(False, 0, now)) == [BAD]
 
 
+@pytest.mark.parametrize("now", [0, 1_795_000_000])
+def test_where_nothing_can_set_the_clock_something_is_to_be_installed_first(now: int) -> None:
+    [finding] = checks.judge_clock(False, now, 1_795_000_000)
+    assert finding.mend == "timedatectl set-ntp true"
+    [finding] = checks.judge_clock(False, now, 1_795_000_000, can_be=False)
+    assert " install " in finding.mend
+    assert finding.mend.endswith(" && timedatectl set-ntp true")
+
+
 @pytest.mark.parametrize(("scope", "says"), [(None, LOOK), ("0", LOOK), ("1", FINE), ("3", FINE)])
 def test_processes_that_may_trace_each_other_are_to_look_at(scope: str | None, says: str) -> None:
     assert severities(checks.judge_ptrace(scope)) == [says]

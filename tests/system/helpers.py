@@ -169,3 +169,19 @@ def recording_pids(host: Host) -> list[int]:
     """Give the pids of the workers that record a terminal now; their spools' names hold them."""
     names = host.run(["ls", "/run/sessionwrap/spool"]).stdout.split()
     return [int(name.split("-")[1], 16) for name in names if name.endswith(".spool")]
+
+
+def doctor(host: Host, user: str = "alice", timeout: float = 90) -> dict[str, Any]:
+    """Give what `doctor --json` prints; its exit status says whether anything is bad."""
+    done = host.run(["sessionwrap", "doctor", user, "--json"], check=False, timeout=timeout)
+    assert done.stderr == ""
+    report: dict[str, Any] = json.loads(done.stdout)
+    assert done.returncode == (1 if report["bad"] else 0)
+    return report
+
+
+def bad(report: dict[str, Any]) -> list[dict[str, str]]:
+    """Give the findings of a report that must be mended."""
+    found = [finding for finding in report["findings"] if finding["severity"] == "bad"]
+    assert len(found) == report["bad"]
+    return found

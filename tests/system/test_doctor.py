@@ -16,7 +16,9 @@ from tests.system.helpers import (
     PROMPT,
     alerts,
     as_user,
+    bad,
     command,
+    doctor,
     login,
     logout,
     recordings,
@@ -124,6 +126,7 @@ BROKEN = {
 
 
 LOOKED_AT = {
+    "rm -r /var/log/journal && systemctl restart systemd-journald": "the journal is in memory only",
     "echo carol:/bin/bash > /var/lib/sessionwrap/shells": "carol is noted as enrolled",
     "usermod -s /bin/sh root": "root's shell in /etc/passwd is /bin/sh",
     "gpasswd -a alice adm": "alice is recorded, and in adm",
@@ -137,21 +140,6 @@ LOOKED_AT = {
     "echo AllowTcpForwarding yes > /etc/ssh/sshd_config.d/a.conf": "sshd forwards: AllowTcp",
 }
 """What is done, and what is said of it, of what is not bad."""
-
-
-def doctor(host: Host, user: str = "alice", timeout: float = 90) -> dict[str, Any]:
-    """Give what `doctor --json` prints; its exit status says whether anything is bad."""
-    done = host.run(["sessionwrap", "doctor", user, "--json"], check=False, timeout=timeout)
-    assert done.stderr == ""
-    report: dict[str, Any] = json.loads(done.stdout)
-    assert done.returncode == (1 if report["bad"] else 0)
-    return report
-
-
-def bad(report: dict[str, Any]) -> list[dict[str, str]]:
-    found = [finding for finding in report["findings"] if finding["severity"] == "bad"]
-    assert len(found) == report["bad"]
-    return found
 
 
 def said_of_the_login(report: dict[str, Any]) -> list[str]:

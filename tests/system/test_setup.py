@@ -205,6 +205,25 @@ def test_a_file_that_cannot_be_replaced_is_named_and_nothing_is_left_beside_it(h
     assert gets_in(host, "alice")
 
 
+def test_unsetup_that_does_not_know_what_was_changes_nothing_and_says_what_to_do(
+    host: Host,
+) -> None:
+    noted = steps.STATE_FILE
+    host.write(noted, "{")
+    before = state(host)
+    done = host.run(["sessionwrap", "unsetup"], check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"sessionwrap: {noted}: is not what setup wrote")
+    assert "Take `systemd` out of the line passwd of /etc/nsswitch.conf yourself" in done.stderr
+    assert "and remove this file" in done.stderr
+    assert state(host) == before
+    host.run(["sed", "-i", "/^passwd:/s/systemd//", "/etc/nsswitch.conf"])
+    host.run(["rm", noted])
+    unsetup(host)
+    everybody_logs_in(host)
+    assert recordings(host) == []
+
+
 def test_a_host_without_sshd_is_set_up_and_taken_back(host: Host) -> None:
     unsetup(host)
     remove = ["dpkg", "--purge", "--force-depends", "openssh-server", "openssh-sftp-server"]
