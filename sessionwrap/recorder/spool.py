@@ -64,13 +64,16 @@ class Spool:
 
     @classmethod
     def create(cls, directory: str, name: str, bank_bytes: int, meta: Mapping[str, Any]) -> Spool:
-        """Make the file ``directory/name.spool``; OSError where that fails, SpoolError on size."""
+        """Make the file ``directory/name.spool``; SpoolError where that fails, and no file then."""
         text = json.dumps(meta).encode()
         if len(text) > HEADER_BYTES - _META_AT:
             raise SpoolError(f"metadata of {len(text)} bytes")
         path = f"{directory}/{name}{SUFFIX}"
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(path, flags, 0o600)
+        try:
+            fd = os.open(path, flags, 0o600)
+        except OSError as error:
+            raise SpoolError(f"{path}: {error.strerror}") from error
         try:
             os.ftruncate(fd, HEADER_BYTES + 2 * bank_bytes)
             os.pwrite(fd, text, _META_AT)
@@ -78,6 +81,9 @@ class Spool:
             os.pwrite(fd, _WORD.pack(1 << 1), _WORD_AT)
             os.pwrite(fd, MAGIC, 0)
             return cls(path, fd, meta)
+        except OSError as error:  # the disk is full, mostly
+            os.unlink(path)
+            raise SpoolError(f"{path}: {error.strerror}") from error
         finally:
             os.close(fd)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 from pathlib import Path
 
@@ -132,6 +133,19 @@ def test_a_file_without_a_header_is_no_spool(tmp_path: Path, size: int) -> None:
     path.write_bytes(bytes(size))
     with pytest.raises(SpoolError):
         Spool.open(str(path))
+
+
+def test_where_there_is_no_room_for_one_that_is_said_and_nothing_is_left(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (HEADER_BYTES, hard))
+    try:
+        with pytest.raises(SpoolError, match="File too large"):
+            make(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(SpoolError, match="No such file"):
+        make(tmp_path / "gone")
 
 
 def test_metadata_that_does_not_fit_is_refused(tmp_path: Path) -> None:
