@@ -55,7 +55,13 @@ def package(packages: dict[str, Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def installed_image(package: Path, pytestconfig: pytest.Config) -> Image:
+def suite(pytestconfig: pytest.Config) -> str:
+    """Give the Debian release that hosts are to be."""
+    return str(pytestconfig.getoption("suite"))
+
+
+@pytest.fixture(scope="session")
+def installed_image(package: Path, suite: str) -> Image:
     """Give the image of a host with the package installed and the users made."""
     if os.geteuid() != 0:
         pytest.fail("system tests boot a host: run them as root", pytrace=False)
@@ -65,7 +71,7 @@ def installed_image(package: Path, pytestconfig: pytest.Config) -> Image:
 
     content = package.read_bytes() + inspect.getsource(_set_up).encode()
     key = hashlib.sha256(content).hexdigest()
-    return hosts.prepared(images.base(pytestconfig.getoption("suite")), "installed", key, setup)
+    return hosts.prepared(images.base(suite), "installed", key, setup)
 
 
 @pytest.fixture

@@ -334,9 +334,9 @@ def test_a_reader_that_goes_away_is_no_fault(host: Host) -> None:
 
 
 @pytest.fixture
-def nscd_host(package: Path) -> Iterator[Host]:
+def nscd_host(package: Path, suite: str) -> Iterator[Host]:
     """A host with glibc's cache of users, nscd, as Debian has it."""
-    with Host(images.base(extra=["nscd"])) as host:
+    with Host(images.base(suite, extra=["nscd"])) as host:
         host.write("/etc/skel/.bashrc", f"PS1='{PROMPT}'\n")
         host.add_user("alice", groups=["wheel"])
         host.add_user("bob")
