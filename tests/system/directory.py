@@ -99,6 +99,7 @@ id_provider = ldap
 auth_provider = ldap
 access_provider = permit
 ldap_uri = ldap://127.0.0.1/
+ldap_id_use_start_tls = false
 ldap_search_base = {SUFFIX}
 ldap_schema = rfc2307bis
 """
