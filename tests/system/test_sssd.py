@@ -151,7 +151,9 @@ def test_a_command_under_sssds_session_recording_is_noted_as_it_was_asked_for(
 def test_a_user_who_changes_the_variable_of_sssd_chooses_a_shell_and_is_recorded(
     sssd_records: Host, named: str, started: str
 ) -> None:
-    # Debian 12's sshd reads it after pam_sss.
+    # Debian 12's sshd reads a user's file after pam_sss, and Debian 13's where it is told to.
+    line = "s/pam_env.so envfile/pam_env.so user_readenv=1 envfile/"
+    sssd_records.run(["sed", "-i", line, "/etc/pam.d/sshd"])
     file = "/home/dora/.pam_environment"
     sssd_records.write(file, f"TLOG_REC_SESSION_SHELL={named}\n")
     sssd_records.run(["chown", "dora:", file])
