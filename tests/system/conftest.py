@@ -63,6 +63,10 @@ def suite(pytestconfig: pytest.Config) -> str:
 @pytest.fixture(scope="session")
 def installed_image(package: Path, suite: str) -> Image:
     """Give the image of a host with the package installed and the users made."""
+    return _installed(package, suite)
+
+
+def _installed(package: Path, suite: str) -> Image:
     if os.geteuid() != 0:
         pytest.fail("system tests boot a host: run them as root", pytrace=False)
 
@@ -78,6 +82,13 @@ def installed_image(package: Path, suite: str) -> Image:
 def host(installed_image: Image) -> Iterator[Host]:
     """Boot a fresh host of its own for a test."""
     with Host(installed_image) as booted:
+        yield booted
+
+
+@pytest.fixture
+def tlog_host(package: Path) -> Iterator[Host]:
+    """Boot a host as ``host`` does, with tlog: Debian 12 at any suite, for later ones have none."""
+    with Host(_installed(package, "bookworm")) as booted:
         yield booted
 
 

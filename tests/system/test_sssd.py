@@ -175,8 +175,9 @@ def test_su_under_sssds_session_recording_starts_the_users_own_shell(sssd_record
 
 
 def test_tlogs_own_program_of_that_name_is_not_taken_for_our_login_shell(
-    host: Host, packages: dict[str, Path]
+    tlog_host: Host, packages: dict[str, Path]
 ) -> None:
+    host = tlog_host
     host.run(["usermod", "--shell", "/usr/bin/tlog-rec-session", "alice"])
     assert not gets_in(host, "alice") or recorded_users(host) == ["alice"]
     host.copy_in(packages["sessionwrap-tlog-rec-session"], "/root/ours.deb")
