@@ -66,6 +66,11 @@ class Users:
 
     def do(self) -> None:
         programs.run("systemd-sysusers", "sessionwrap.conf")
+        # nscd keeps that they were not there, and of new users systemd 257 does not tell it. Where
+        # it does not run there is nothing to forget: its status does not matter.
+        if programs.is_there("nscd"):
+            for database in ("passwd", "group"):
+                programs.call("nscd", f"--invalidate={database}")
         programs.run("systemd-tmpfiles", "--create", "sessionwrap.conf")
 
     def plan_undo(self) -> list[str]:

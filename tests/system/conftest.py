@@ -55,8 +55,18 @@ def package(packages: dict[str, Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def installed_image(package: Path, pytestconfig: pytest.Config) -> Image:
+def suite(pytestconfig: pytest.Config) -> str:
+    """Give the Debian release that hosts are to be."""
+    return str(pytestconfig.getoption("suite"))
+
+
+@pytest.fixture(scope="session")
+def installed_image(package: Path, suite: str) -> Image:
     """Give the image of a host with the package installed and the users made."""
+    return _installed(package, suite)
+
+
+def _installed(package: Path, suite: str) -> Image:
     if os.geteuid() != 0:
         pytest.fail("system tests boot a host: run them as root", pytrace=False)
 
@@ -65,13 +75,20 @@ def installed_image(package: Path, pytestconfig: pytest.Config) -> Image:
 
     content = package.read_bytes() + inspect.getsource(_set_up).encode()
     key = hashlib.sha256(content).hexdigest()
-    return hosts.prepared(images.base(pytestconfig.getoption("suite")), "installed", key, setup)
+    return hosts.prepared(images.base(suite), "installed", key, setup)
 
 
 @pytest.fixture
 def host(installed_image: Image) -> Iterator[Host]:
     """Boot a fresh host of its own for a test."""
     with Host(installed_image) as booted:
+        yield booted
+
+
+@pytest.fixture
+def tlog_host(package: Path) -> Iterator[Host]:
+    """Boot a host as ``host`` does, with tlog: Debian 12 at any suite, for later ones have none."""
+    with Host(_installed(package, "bookworm")) as booted:
         yield booted
 
 

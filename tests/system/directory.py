@@ -99,16 +99,17 @@ id_provider = ldap
 auth_provider = ldap
 access_provider = permit
 ldap_uri = ldap://127.0.0.1/
+ldap_id_use_start_tls = false
 ldap_search_base = {SUFFIX}
 ldap_schema = rfc2307bis
 """
 
 
 @pytest.fixture(scope="session")
-def plain_directory_image() -> Image:
+def plain_directory_image(suite: str) -> Image:
     """Give the image of a host with the directory, and without our package."""
     key = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
-    base = images.base(extra=PACKAGES, without=["tlog"])
+    base = images.base(suite, extra=PACKAGES, without=["tlog"])
     return hosts.prepared(base, "directory", key, _set_up)
 
 

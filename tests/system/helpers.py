@@ -104,6 +104,13 @@ def wait_for_logout(host: Host, user: str) -> None:
     host.wait_until(lambda: host.run(sessions, check=False).stdout == "")
 
 
+def has_utmp(host: Host) -> bool:
+    """Tell whether logins are noted in utmp. Debian 13 has none: there who(1) asks logind, which
+    knows no terminal but the one that the login program opened.
+    """
+    return host.run(["test", "-e", "/run/utmp"], check=False).returncode == 0
+
+
 def ssh(
     host: Host, user: str, *args: str, stdin: bytes = b"", timeout: float = TIMEOUT
 ) -> subprocess.CompletedProcess[bytes]:

@@ -27,7 +27,11 @@ from tests.system.helpers import (
 )
 
 OPTIONAL = "sed -i '/pam-hook/s/required/optional/' /etc/pam.d/common-session"
-INCLUDE_LAST = "sed -i -e '/^@include common-session/{h;d' -e '}' -e '$G' /etc/pam.d/sshd"
+# Debian 12's sshd reads a file of the user's, Debian 13's where it is told to.
+INCLUDE_LAST = (
+    "sed -i -e 's/pam_env.so envfile/pam_env.so user_readenv=1 envfile/' "
+    "-e '/^@include common-session/{h;d' -e '}' -e '$G' /etc/pam.d/sshd"
+)
 READENV = "echo 'session required pam_env.so user_readenv=1' >> /etc/pam.d/su"
 DROPIN = "mkdir -p {0} && printf '{1}\\n' > {0}/a.conf"
 JOURNALD = DROPIN.format("/etc/systemd/journald.conf.d", "[Journal]\\nRateLimitBurst=50")
@@ -254,7 +258,8 @@ def test_a_check_that_cannot_look_hides_no_other(host: Host) -> None:
     assert said_of_the_login(report) == ["a login of alice by sshd is recorded: groups = wheel"]
 
 
-def test_sssd_that_starts_tlog_is_found_and_switched_off(host: Host) -> None:
+def test_sssd_that_starts_tlog_is_found_and_switched_off(tlog_host: Host) -> None:
+    host = tlog_host
     rules = "[sssd]\ndomains = example\n[session_recording]\nscope = some\ngroups = ops\n"
     host.write("/etc/sssd/sssd.conf", rules, 0o600)
     host.run(["mkdir", "-p", "/etc/sssd/conf.d"])
@@ -322,9 +327,9 @@ def test_a_reader_that_goes_away_is_no_fault(host: Host) -> None:
 
 
 @pytest.fixture
-def nscd_host(package: Path) -> Iterator[Host]:
+def nscd_host(package: Path, suite: str) -> Iterator[Host]:
     """A host with glibc's cache of users, nscd, as Debian has it."""
-    with Host(images.base(extra=["nscd"])) as host:
+    with Host(images.base(suite, extra=["nscd"])) as host:
         host.write("/etc/skel/.bashrc", f"PS1='{PROMPT}'\n")
         host.add_user("alice", groups=["wheel"])
         host.add_user("bob")

@@ -57,8 +57,9 @@ def test_100_000_random_byte_strings_through_the_terminal_are_recorded_as_receiv
 
 
 def test_tlog_play_plays_a_recording_of_ours_from_the_journal_and_from_a_file(
-    host: Host,
+    tlog_host: Host,
 ) -> None:
+    host = tlog_host
     words = r"printf '\033[31mred\033[0m \342\202\254 \377 end\n'; seq 1 2000"
     done = ssh(host, "alice", "-tt", words)
     (recording,) = wait_for_end(host)
@@ -79,7 +80,10 @@ def _on_a_terminal(host: Host, words: list[str]) -> bytes:
     return shown
 
 
-def test_we_play_a_recording_of_tlog_with_the_bytes_that_its_terminal_got(host: Host) -> None:
+def test_we_play_a_recording_of_tlog_with_the_bytes_that_its_terminal_got(
+    tlog_host: Host,
+) -> None:
+    host = tlog_host
     words = r"printf '\033[31mred\033[0m \342\202\254 \377 end\n'; seq 1 2000"
     host.run(["mkdir", "-p", "/run/tlog"])
     host.run(["sh", "-c", "test -e /run/utmp || install -m 664 -g utmp /dev/null /run/utmp"])

@@ -65,9 +65,9 @@ def everybody_logs_in(host: Host) -> None:
 
 
 @pytest.fixture
-def plain_host() -> Iterator[Host]:
+def plain_host(suite: str) -> Iterator[Host]:
     """Boot a host that never had the package."""
-    with Host(images.base()) as booted:
+    with Host(images.base(suite)) as booted:
         booted.write("/etc/inputrc", "set enable-bracketed-paste off\n")
         booted.write("/etc/skel/.bashrc", "PS1='ready$ '\n")  # helpers.PROMPT
         booted.add_user("alice", groups=["wheel"])
@@ -353,8 +353,8 @@ def test_nobody_is_recorded_after_it_was_taken_back(host: Host) -> None:
     assert recordings(host) == []
 
 
-def test_it_is_set_up_in_an_image_that_is_not_booted(package: Path) -> None:
-    with Host(images.base()) as booted:
+def test_it_is_set_up_in_an_image_that_is_not_booted(package: Path, suite: str) -> None:
+    with Host(images.base(suite)) as booted:
         booted.run(["mkdir", "-p", "/hidden"])
         booted.copy_in(package, "/root/package.deb")
         # Without /run/systemd/system nobody takes it for a booted system (sd_booted(3)).

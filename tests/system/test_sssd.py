@@ -151,7 +151,9 @@ def test_a_command_under_sssds_session_recording_is_noted_as_it_was_asked_for(
 def test_a_user_who_changes_the_variable_of_sssd_chooses_a_shell_and_is_recorded(
     sssd_records: Host, named: str, started: str
 ) -> None:
-    # Debian 12's sshd reads it after pam_sss.
+    # Debian 12's sshd reads a user's file after pam_sss, and Debian 13's where it is told to.
+    line = "s/pam_env.so envfile/pam_env.so user_readenv=1 envfile/"
+    sssd_records.run(["sed", "-i", line, "/etc/pam.d/sshd"])
     file = "/home/dora/.pam_environment"
     sssd_records.write(file, f"TLOG_REC_SESSION_SHELL={named}\n")
     sssd_records.run(["chown", "dora:", file])
@@ -173,8 +175,9 @@ def test_su_under_sssds_session_recording_starts_the_users_own_shell(sssd_record
 
 
 def test_tlogs_own_program_of_that_name_is_not_taken_for_our_login_shell(
-    host: Host, packages: dict[str, Path]
+    tlog_host: Host, packages: dict[str, Path]
 ) -> None:
+    host = tlog_host
     host.run(["usermod", "--shell", "/usr/bin/tlog-rec-session", "alice"])
     assert not gets_in(host, "alice") or recorded_users(host) == ["alice"]
     host.copy_in(packages["sessionwrap-tlog-rec-session"], "/root/ours.deb")
