@@ -1,13 +1,11 @@
 """The local accounts and groups, read once per change of their files.
 
-With ten thousand accounts, NSS reads a file of half a megabyte for each question. Here a
-question costs a few stat(2).
+With ten thousand accounts, NSS reads a file of half a megabyte for each question.
 """
 
 from __future__ import annotations
 
 import os
-import time
 from typing import Final
 
 from sessionwrap.local_accounts import Account, parse_group, parse_passwd, parse_sources
@@ -39,7 +37,6 @@ OUR_SERVICES: Final = frozenset(
     }
 )
 """Services of systemd's user database that know no memberships of local users."""
-LOOK_AGAIN_SECONDS: Final = 5.0
 MAX_FILE: Final = 64 << 20
 
 
@@ -57,21 +54,17 @@ class LocalAccounts:
         self._groups: dict[str, list[str]] = {}
         self._group_names: dict[int, str] = {}
         self._stamps: Stamps = []
-        self._look_again = 0.0
 
     def refresh(self) -> bool:
         """Read what has changed; tells whether anything has."""
         found = stamps(FILES)
-        now = time.monotonic()
         changed = found != self._stamps
         if changed:
             self._stamps = found
             self._read()
-        if changed or now >= self._look_again:
-            self._look_again = now + LOOK_AGAIN_SECONDS
-            alone = OWN_SOURCES.issuperset(self._group_sources) and not has_userdb()
-            changed = changed or alone != self.alone
-            self.alone = alone
+        alone = OWN_SOURCES.issuperset(self._group_sources) and not has_userdb()
+        changed = changed or alone != self.alone
+        self.alone = alone
         return changed
 
     def _read(self) -> None:

@@ -24,7 +24,7 @@ from sessionwrap.local_accounts import Account
 from sessionwrap.overlay import records, varlink
 from sessionwrap.overlay.clients import Client, Clients, Poller
 from sessionwrap.overlay.directory import Directory, Key
-from sessionwrap.overlay.local import FILES, MAX_FILE, PASSWD, LocalAccounts
+from sessionwrap.overlay.local import FILES, MAX_FILE, PASSWD, USERDB_SERVICES, LocalAccounts
 from sessionwrap.overlay.memory import Memory
 from sessionwrap.overlay.rules import CurrentRules
 from sessionwrap.overlay.watch import Watch
@@ -121,7 +121,8 @@ class Service:
 
     def _take_in(self) -> None:
         """Take in what has changed of the rules and of the local accounts."""
-        self._watch.add([*FILES, *self._rules.paths])  # first: what changes from here on is seen
+        # First: what changes from here on is seen.
+        self._watch.add([*FILES, USERDB_SERVICES, *self._rules.paths])
         changed = self._local.refresh()
         changed = self._rules.refresh() or changed
         if changed:

@@ -381,12 +381,13 @@ def test_while_the_groups_hang_nobody_waits_for_ever_and_nobody_in_doubt_is_unre
     late_groups(host, 14)
     tried = attempts_at_once(host, "alice", "carol", "bob", "root")
     mend_groups(host)
+    said = {user: each.output for user, each in tried.items()}
     assert {user: what_became(host, each) for user, each in tried.items()} == {
         "alice": RECORDED,
         "carol": RECORDED,
         "bob": RECORDED,  # perhaps in wheel
         "root": UNRECORDED,
-    }
+    }, said
     matches = (f"MESSAGE_ID={message_ids.LOGIN}", "SESSIONWRAP_USER=bob")
     (entry,) = host.wait_for_entries(*matches)
     assert entry["SESSIONWRAP_RULE"] == "groups = (the directory does not say)"
