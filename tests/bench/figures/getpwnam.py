@@ -269,7 +269,9 @@ def _enter(state: str) -> None:
     lines = [
         f"passwd: {sources}" if line.startswith("passwd:") else line for line in before.splitlines()
     ]
-    _write(NSSWITCH, "\n".join(lines) + "\n")
+    text = "\n".join(lines) + "\n"
+    if text != before:
+        _write(NSSWITCH, text)
     service = state if state in (SIMPLE, STOPPED) else OURS
     if service == _service():
         return
