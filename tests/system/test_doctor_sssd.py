@@ -42,8 +42,15 @@ def start(host: Host, *domain: str, sections: str = "", program: str = "") -> No
     configure(host, *domain, sections=sections)
 
 
+def nss_shell(host: Host, user: str) -> str:
+    """Give the shell that NSS says a user has; "" where there is no such user."""
+    return host.run(["getent", "passwd", user], check=False).stdout.rstrip("\n").rpartition(":")[2]
+
+
 def assert_sssd_starts_no_recorder(host: Host) -> None:
     """Nothing is bad; dora is recorded, erik is not, and both have the shell of their own."""
+    # What SSSD said of dora before, the overlay keeps for five seconds.
+    host.wait_until(lambda: nss_shell(host, "dora") == "/usr/bin/sessionwrap-shell")
     assert bad(doctor(host, "dora")) == []
     before = recorded_users(host)
     assert shell_of_login(host, "dora") == "-bash /bin/bash"
