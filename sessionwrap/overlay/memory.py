@@ -27,7 +27,7 @@ class Memory:
 
     def said_nothing(self, user: str) -> None:
         """Note that a login program was told that there is no record of ``user``."""
-        self._forgotten = _note(self._nothing, user) or self._forgotten
+        self._forgotten = max(self._forgotten, _note(self._nothing, user))
 
     def said_ours(self, pid: int, user: str) -> None:
         """Note that the process ``pid`` was given our record of ``user``."""
@@ -35,7 +35,7 @@ class Memory:
 
     def left(self, pid: int) -> None:
         """Note that the process ``pid`` connected and asked nothing: NSS failed there."""
-        self._forgotten = _note(self._left, pid) or self._forgotten
+        self._forgotten = max(self._forgotten, _note(self._left, pid))
 
     def is_sure(self, user: str, since: float, pid: int | None = None) -> bool:
         """Tell whether a process that began at ``since`` can only have seen our record; with a
@@ -51,11 +51,11 @@ class Memory:
 _Key = TypeVar("_Key")
 
 
-def _note(times: dict[_Key, float], key: _Key) -> float | None:
-    """Note that it was now; give the time of what was forgotten for it, the oldest."""
+def _note(times: dict[_Key, float], key: _Key) -> float:
+    """Note that it was now; give the time of what was forgotten for it, the oldest; 0 of nothing."""
     times.pop(key, None)  # the newest stand last
     times[key] = _now()
-    return times.pop(next(iter(times))) if len(times) > MAX_NAMES else None
+    return times.pop(next(iter(times))) if len(times) > MAX_NAMES else 0.0
 
 
 def _now() -> float:

@@ -78,3 +78,16 @@ def test_who_left_and_does_not_fit_in_makes_nobody_sure() -> None:
         memory.left(1000 + number)
     memory.said_ours(100, "alice")
     assert not memory.is_sure("alice", began, 100)
+
+
+def test_what_was_forgotten_of_one_kind_stays_so_when_an_older_entry_of_another_goes() -> None:
+    memory = Memory()
+    memory.left(100)
+    began = now()
+    memory.said_nothing("alice")
+    for number in range(MAX_NAMES):
+        memory.said_nothing(f"user{number}")  # alice does not fit in any more
+    assert not memory.is_sure("alice", began)
+    for number in range(MAX_NAMES):
+        memory.left(1000 + number)  # nor does process 100, from before
+    assert not memory.is_sure("alice", began)
