@@ -52,7 +52,7 @@ _Key = TypeVar("_Key")
 
 
 def _note(times: dict[_Key, float], key: _Key) -> float:
-    """Note that it was now; give the time of what was forgotten for it, the oldest; 0 of nothing."""
+    """Note that it was now; give the time of the oldest, where that went for it, or 0."""
     times.pop(key, None)  # the newest stand last
     times[key] = _now()
     return times.pop(next(iter(times))) if len(times) > MAX_NAMES else 0.0
