@@ -1,7 +1,7 @@
 """What a way in takes longer with us than without, from the call until the user's shell runs.
 
 Without us is the same host after `sessionwrap unsetup`. The shell of the users writes down when it
-began and ends.
+began and ends. What is added is also held against tlog's start in the same round.
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ from collections.abc import Iterator
 from statistics import median
 from typing import Final
 
-from tests.bench.contestants import OURS
+from tests.bench.contestants import OURS, PLAIN, TLOG
 from tests.bench.errors import BenchError
+from tests.bench.figures.start import started_in
 from tests.bench.results import Result, Sizes
 
 WITHOUT: Final = "without"
 LIMIT: Final = 50.0
 """Milliseconds: what a way in may take longer."""
+RATIO_LIMIT: Final = 4.63
+"""The same limit on any machine: where it was set, tlog's start took 10.8 ms (50 / 10.8)."""
 USERS: Final = {"in scope": ("waysin", ["--groups=wheel"]), "out of scope": ("waysout", [])}
 SHELL: Final = "/usr/local/bin/began"
 _BEGAN: Final = '#!/bin/sh\nexec date +%s%N >"$HOME/began"\n'
@@ -44,8 +47,10 @@ def _on_a_terminal(line: str) -> list[str]:
 def measure(sizes: Sizes) -> list[Result]:
     """All ways for each user, a few times in a row, with us and without in turn."""
     taken: dict[tuple[str, str], dict[str, list[float]]] = {}
+    of_tlog = []
     with _users():
         for number in range(sizes.rounds):
+            of_tlog.append(_start_of_tlog(sizes))
             states = (OURS, WITHOUT) if number % 2 else (WITHOUT, OURS)
             for state in states:
                 _run(["sessionwrap", "setup" if state == OURS else "unsetup"])
@@ -56,15 +61,29 @@ def measure(sizes: Sizes) -> list[Result]:
                         of_way = taken.setdefault((way, scope), {OURS: [], WITHOUT: []})
                         of_way[state].append(median(several))
         _run(["sessionwrap", "setup"])
-    return [_result(way, scope, rounds) for (way, scope), rounds in taken.items()]
+    return [
+        result
+        for (way, scope), rounds in taken.items()
+        for result in _results(f"{way}, user {scope}", rounds, of_tlog)
+    ]
 
 
-def _result(way: str, scope: str, rounds: dict[str, list[float]]) -> Result:
-    added = median(a - b for a, b in zip(rounds[OURS], rounds[WITHOUT], strict=True))
-    values = {state: median(of_state) for state, of_state in rounds.items()}
-    note = f"without us {values[WITHOUT]:.0f} ms"
-    figure = f"{way}, user {scope}: added"
-    return Result(figure, "ms", {OURS: values[OURS]}, "ours - without", added, LIMIT, note)
+def _results(figure: str, rounds: dict[str, list[float]], of_tlog: list[float]) -> list[Result]:
+    """Give what is added, and that as a multiple of tlog's start."""
+    added = [a - b for a, b in zip(rounds[OURS], rounds[WITHOUT], strict=True)]
+    ratio = median(ours / tlog for ours, tlog in zip(added, of_tlog, strict=True))
+    ours = {OURS: median(rounds[OURS])}
+    note = f"without us {median(rounds[WITHOUT]):.0f} ms; tlog's start {median(of_tlog):.1f} ms"
+    return [
+        Result(f"{figure}: added", "ms", ours, "ours - without", median(added), LIMIT, note),
+        Result(f"{figure}: ratio", "ms", ours, "added / tlog's start", ratio, RATIO_LIMIT),
+    ]
+
+
+def _start_of_tlog(sizes: Sizes) -> float:
+    """Give the milliseconds that a shell takes longer to start in tlog than on a bare terminal."""
+    pairs = [(started_in(TLOG), started_in(PLAIN)) for _ in range(sizes.rounds)]
+    return median(tlog - plain for tlog, plain in pairs)
 
 
 def _time(argv: list[str], user: str) -> float:
