@@ -225,8 +225,9 @@ def settle(ticket: tickets.Ticket) -> None:
     while True:
         found = recordings_of(ticket.name)
         open_ends = [rec for rec, complete in found.items() if complete is None]
-        if any(running.pid_of(rec) is not None for rec in open_ends):
-            deadline = time.monotonic() + SETTLE_SECONDS  # its worker is at it
+        # What outlives the login, in tmux say, can go on for days.
+        if any(running.wait_for_worker(rec) for rec in open_ends):
+            deadline = time.monotonic() + SETTLE_SECONDS
         elif (found and not open_ends) or time.monotonic() > deadline:
             break
         select.poll().poll(500)  # the journal has no event for what does not come

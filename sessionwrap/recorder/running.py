@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import select
 import socket
 import struct
 from typing import Final, NamedTuple
@@ -60,6 +61,26 @@ def pid_of(rec: str) -> int | None:
         return pid if recording_id(pid) == rec else None
     except (OSError, ValueError, IndexError):
         return None
+
+
+def wait_for_worker(rec: str) -> bool:
+    """Wait until the worker that makes a recording has ended; False where it had before."""
+    pid = pid_of(rec)
+    try:
+        pidfd = os.pidfd_open(pid) if pid is not None else -1
+    except ProcessLookupError:
+        return False
+    if pidfd == -1:
+        return False
+    try:
+        if pid_of(rec) is None:
+            return False  # what was opened is another process that was given the pid meanwhile
+        poll = select.poll()
+        poll.register(pidfd, select.POLLIN)
+        poll.poll()
+    finally:
+        os.close(pidfd)
+    return True
 
 
 def link_pty(slave: int, rec: str) -> None:

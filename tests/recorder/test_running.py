@@ -8,6 +8,7 @@ import socket
 import subprocess
 import termios
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,3 +56,25 @@ def test_a_worker_says_which_session_its_pty_controls(pty: tuple[int, int]) -> N
     running.unlink_pty("/dev/pts/0", "rec")
     with pytest.raises(FileNotFoundError):
         running._ask("rec")
+
+
+def test_who_waits_for_a_worker_goes_on_when_it_has_ended() -> None:
+    with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE) as worker:
+        rec = running.recording_id(worker.pid)
+        waited: list[bool] = []
+        waiting = threading.Thread(target=lambda: waited.append(running.wait_for_worker(rec)))
+        waiting.start()
+        wait_until_polling(waiting)
+        assert waited == []
+        worker.communicate()
+        waiting.join()
+    assert waited == [True]
+    assert not running.wait_for_worker(rec)
+
+
+def wait_until_polling(thread: threading.Thread) -> None:
+    """Wait until a thread of ours is in poll(2)."""
+    deadline = time.monotonic() + 30
+    while "poll" not in Path(f"/proc/self/task/{thread.native_id}/wchan").read_text():
+        assert time.monotonic() < deadline
+        os.sched_yield()

@@ -9,7 +9,18 @@ from host import Host
 
 from sessionwrap import message_ids
 from tests.system import ways
-from tests.system.helpers import PROMPT, alerts, command, login, logout, played, recordings
+from tests.system.helpers import (
+    PROMPT,
+    alerts,
+    command,
+    login,
+    logout,
+    played,
+    recording_pids,
+    recordings,
+    wait_for_end,
+    workers,
+)
 
 if TYPE_CHECKING:
     import pexpect
@@ -78,6 +89,27 @@ def test_a_pane_that_starts_the_login_shell_is_a_recording_of_its_own(host: Host
     assert [b"pane 42" in played(host, recording["rec"]) for recording in found] == [True, True]
     assert [recording["service"] for recording in found] == ["sshd", "sshd"]
     assert alerts(host) == []
+
+
+def test_a_pane_that_outlives_its_login_is_held_against_the_journal_when_it_ends(
+    host: Host,
+) -> None:
+    with login(host, "alice") as terminal:
+        terminal.sendline("env -u SHELL tmux -f /dev/null new-session")
+        terminal.expect_exact("being recorded")
+        terminal.expect_exact(PROMPT)
+        detach(terminal, "\x02d", "[detached")
+        logout(terminal)
+    wait_for_end(host)
+    (pane,) = recording_pids(host)
+    host.wait_until(lambda: len(workers(host)) == 2)  # the pane's, and who waits for it
+    assert alerts(host) == []
+    host.run(["kill", "-9", str(pane)])
+    host.wait_for_entries(f"MESSAGE_ID={message_ids.ALERT_UNSEEN}")
+    host.wait_until(lambda: workers(host) == [])
+    (cut,) = (one["rec"] for one in recordings(host) if not one["complete"])
+    (unseen,) = (text for text in alerts(host) if "was to be recorded" in text)
+    assert unseen.endswith(f"but incomplete: {cut}")
 
 
 @pytest.fixture
