@@ -39,15 +39,25 @@ SPOOLS: Final = "/run"
 NO_SPOOL: Final = f"{SPOOLS} is full"
 SPOOL_BYTES: Final = 1 << 20
 """Bytes free below which a recording may find no room for its first bytes."""
+_INSTALL_PAM: Final = (
+    # Debian 12's and EPEL 9's need six and do not say so.
+    "apt-get install python3-pampy python3-six"
+    if programs.is_there("apt-get")
+    else "dnf install python3-pam python3-six"
+)
 RESTART: Final = "systemctl restart sessionwrapd.socket sessionwrapd.service"
 
 
 class Session(NamedTuple):
-    """What PAM said: its code and the words for it, and what the modules told the user."""
+    """What PAM said: its code and the words for it, and what the modules told the user.
+
+    ``denied`` is why the account may not log in; "" where it may.
+    """
 
     code: int
     reason: str
     messages: tuple[str, ...]
+    denied: str = ""
 
 
 class Seen(NamedTuple):
@@ -74,10 +84,26 @@ def judge(user: str, expected: Decision, seen: Seen) -> list[Finding]:
         *_judge_recorder(seen),
     ]
     findings = [*_judge_session(user, seen, causes[0].mend if causes else ""), *causes]
-    if findings:
-        return findings
-    does = "is recorded" if expected.record else "is not recorded"
-    return [fine(f"a login of {user} by {seen.service} {does}: {expected.rule}")]
+    if not findings:
+        is_ = "would be" if seen.session.denied else "is"
+        is_not = "would not be" if seen.session.denied else "is not"
+        does = is_ if expected.record else is_not
+        what = f"a login of {user} by {seen.service} {does} recorded: {expected.rule}"
+        findings = [fine(what)]
+    return [*_judge_account(user, seen), *findings]
+
+
+def _judge_account(user: str, seen: Seen) -> list[Finding]:
+    if not seen.session.denied:
+        return []
+    return [
+        look(
+            f"PAM's account stage refuses logins of {user} by {seen.service}: "
+            f"{seen.session.denied}",
+            "this user cannot log in: expired, /etc/nologin, or an access rule. Where that goes by "
+            "the address of the client, a real login may pass",
+        )
+    ]
 
 
 def _judge_session(user: str, seen: Seen, mend: str) -> list[Finding]:
@@ -212,7 +238,7 @@ def _see(
     if told is None:
         child.kill()
         return None
-    session = Session(told["code"], told["reason"], tuple(told["messages"]))
+    session = Session(told["code"], told["reason"], tuple(told["messages"]), told["denied"])
     try:
         ticket = ticket_files.find(child.pid, account.uid)
     except (OSError, TicketError):
@@ -261,8 +287,7 @@ def _not_tried(said: str) -> Finding:
     why = "only a session through the real PAM stack shows that the rules hold"
     if "ModuleNotFoundError" in last:
         what = f"no session was opened: python-pam is not installed ({last})"
-        # Debian 12's python3-pampy needs six and does not say so.
-        return bad(what, why, "apt-get install python3-pampy python3-six")
+        return bad(what, why, _INSTALL_PAM)
     return bad(f"no session was opened: {last or 'PAM did not answer'}", why)
 
 

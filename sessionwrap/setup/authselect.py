@@ -16,6 +16,7 @@ becomes of the templates; every call of authselect is read off its manual and it
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -227,10 +228,10 @@ def enable() -> None:
     before = _read_if_there(DIRECTORY)
     if selected.profile == PROFILE and files == before:
         return
-    if selected.profile != PROFILE:
-        _remember(selected)
-    _write(files, DIRECTORY)
     try:
+        if selected.profile != PROFILE:
+            _remember(selected)
+        _write(files, DIRECTORY)
         check_generated(
             {
                 name: programs.run(PROGRAM, "test", option, PROFILE, *selected.features)
@@ -239,12 +240,13 @@ def enable() -> None:
         )
         _select(PROFILE, selected.features)
     except SessionwrapError:
-        if before:
+        if before is None:
+            shutil.rmtree(DIRECTORY, ignore_errors=True)
+        elif _read_if_there(DIRECTORY) != before:
             _write(before, DIRECTORY)
-        else:
-            shutil.rmtree(DIRECTORY)
         if selected.profile != PROFILE:
-            os.unlink(STATE_FILE)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(STATE_FILE)
         raise
 
 

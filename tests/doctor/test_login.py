@@ -75,6 +75,21 @@ def test_anything_else_is_bad(change: dict[str, Any], says: str) -> None:
     assert says in finding.what
 
 
+@pytest.mark.parametrize(
+    ("expected", "seen", "says"),
+    [(RECORD, RECORDED, "would be recorded"), (LEAVE, LEFT, "would not be recorded")],
+)
+def test_an_account_that_may_not_log_in_is_to_look_at_beside_what_would_become_of_it(
+    expected: Decision, seen: login.Seen, says: str
+) -> None:
+    session = login.Session(0, "Success", (), "User account has expired")
+    denied, would = login.judge("alice", expected, seen._replace(session=session))
+    assert denied.severity == LOOK
+    assert denied.what.endswith("by sshd: User account has expired")
+    assert would.severity == FINE
+    assert f"a login of alice by sshd {says}: {expected.rule}" == would.what
+
+
 def test_a_user_who_never_gets_a_shell_is_to_look_at() -> None:
     [finding] = login.judge("alice", RECORD, RECORDED._replace(login_shell="/usr/sbin/nologin"))
     assert finding.severity == LOOK

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from sessionwrap.doctor import system as checks
@@ -15,10 +18,19 @@ def severities(findings: list[Finding]) -> list[str]:
 
 
 def test_a_recorded_user_who_reads_the_journal_is_to_look_at() -> None:
-    assert severities(checks.judge_readers({})) == [FINE]
-    [finding] = checks.judge_readers({"alice": ["systemd-journal", "adm"]})
+    assert severities(checks.judge_readers({}, {})) == [FINE]
+    members = {"adm": ["alice"], "systemd-journal": ["bob", "alice"]}
+    [finding] = checks.judge_readers({"alice": ["systemd-journal", "adm"]}, members)
     assert finding.severity == LOOK
     assert finding.mend == "gpasswd -d alice systemd-journal && gpasswd -d alice adm"
+
+
+def test_no_command_takes_a_reader_out_of_a_primary_group_or_one_of_a_directory() -> None:
+    [finding] = checks.judge_readers({"alice": ["systemd-journal", "adm"]}, {"adm": ["alice"]})
+    assert finding.mend == "gpasswd -d alice adm"
+    assert finding.what.endswith("in systemd-journal, adm (systemd-journal: not by /etc/group)")
+    [finding] = checks.judge_readers({"alice": ["adm"]}, {"adm": []})
+    assert finding.mend == ""
 
 
 def test_a_clock_that_is_off_is_told() -> None:
@@ -53,4 +65,19 @@ def test_processes_that_may_trace_each_other_are_to_look_at(scope: str | None, s
     ],
 )
 def test_a_proc_that_hides_all_processes_is_bad(options: str, says: list[str]) -> None:
-    assert severities(checks.judge_hidepid(MOUNTS.format(options))) == says
+    assert severities(checks.judge_hidepid(MOUNTS.format(options), "")) == says
+
+
+def test_a_proc_that_fstab_hides_is_mended_there_too(tmp_path: Path) -> None:
+    fstab = tmp_path / "fstab"
+    comment = "# proc /proc proc hidepid=4 0 0\n"
+    fstab.write_text(f"{comment}proc\t/proc proc defaults,hidepid=ptraceable,gid=4 0 0\n")
+    mounts = MOUNTS.format(",hidepid=ptraceable")
+    [finding] = checks.judge_hidepid(mounts, fstab.read_text())
+    edit, _, remount = finding.mend.replace(checks.FSTAB, str(fstab)).partition(" && ")
+    assert remount == "mount -o remount,hidepid=2 /proc"
+    subprocess.run(["sh", "-ec", edit], check=True)
+    assert fstab.read_text() == f"{comment}proc\t/proc proc defaults,hidepid=2,gid=4 0 0\n"
+    [finding] = checks.judge_hidepid(mounts, comment)
+    assert finding.mend == remount
+    assert "not by /etc/fstab" in finding.what

@@ -234,3 +234,39 @@ def test_a_profile_is_written_whole_over_what_a_crash_left(tmp_path: Path) -> No
 def test_the_hook_is_where_the_packages_put_it() -> None:
     assert Path(HOOK).parent == Path("/usr/libexec/sessionwrap")
     assert (ROOT / "packaging/bin" / Path(HOOK).name).is_file()
+
+
+AUTHSELECT = """\
+#!/bin/sh
+case $1 in
+current) echo local with-sudo ;;
+check) ;;
+*) echo "$1 fails" >&2; exit 1 ;;
+esac
+"""
+"""A stand-in, for authselect(8) is not to be had here: it manages a profile, and takes no other."""
+
+
+@pytest.mark.parametrize(
+    ("fails", "was_there"), [("test fails", False), ("test fails", True), ("profile", False)]
+)
+def test_nothing_has_changed_where_our_profile_cannot_be_written_or_selected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str, was_there: bool
+) -> None:
+    program, directory = tmp_path / "authselect", tmp_path / "custom/sessionwrap"
+    program.write_text(AUTHSELECT)
+    program.chmod(0o755)
+    monkeypatch.setattr(authselect, "PROGRAM", str(program))
+    monkeypatch.setattr(authselect, "DEFAULT_PROFILES", str(tmp_path))
+    monkeypatch.setattr(authselect, "STATE_FILE", str(tmp_path / "authselect.json"))
+    monkeypatch.setattr(authselect, "DIRECTORY", str(directory))
+    authselect._write(TEMPLATES, str(tmp_path / "local"))
+    if fails != "profile":  # there is a directory for it
+        directory.parent.mkdir()
+    if was_there:
+        authselect._write({"README": "an older one\n"}, str(directory))
+    before = {str(path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(SessionwrapError, match=fails):
+        authselect.enable()
+    after = {str(path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert after == before

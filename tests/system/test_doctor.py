@@ -118,7 +118,7 @@ BROKEN = {
         "AcceptEnv LD_*",
     ),
     "processes hidden from the recorder": (
-        "mount -o remount,hidepid=ptraceable /proc",
+        "echo 'proc /proc proc hidepid=ptraceable 0 0' >> /etc/fstab && mount -o remount /proc",
         "hidepid=ptraceable",
     ),
     "login shell listed": (
@@ -167,6 +167,33 @@ def test_root_is_told_to_be_left_out(host: Host) -> None:
     assert bad(report) == []
     [told] = said_of_the_login(report)
     assert told.startswith("a login of root by sshd is not recorded: a system account")
+
+
+def test_an_account_that_may_not_log_in_is_told_and_what_would_become_of_it(host: Host) -> None:
+    for deny, allow in (
+        ("chage -E 0 alice", "chage -E -1 alice"),
+        ("echo > /run/nologin", "rm /run/nologin"),
+        (
+            "echo 'account required pam_access.so' >> /etc/pam.d/sshd; "
+            "echo '-:alice:ALL' >> /etc/security/access.conf",
+            "sed -i '/pam_access/d' /etc/pam.d/sshd",
+        ),
+    ):
+        host.run(["sh", "-ec", deny])
+        assert ssh(host, "alice", "true").returncode
+        denied, would = said_of_the_login(doctor(host))
+        assert denied.startswith("PAM's account stage refuses logins of alice by sshd: ")
+        assert would == "a login of alice by sshd would be recorded: groups = wheel"
+        host.run(["sh", "-ec", allow])
+        assert ssh(host, "alice", "true").returncode == 0
+        is_recorded = "a login of alice by sshd is recorded: groups = wheel"
+        assert said_of_the_login(doctor(host)) == [is_recorded]
+
+
+def test_a_password_that_must_be_changed_refuses_nobody(host: Host) -> None:
+    host.run(["chage", "-d", "0", "alice"])
+    is_recorded = "a login of alice by sshd is recorded: groups = wheel"
+    assert said_of_the_login(doctor(host)) == [is_recorded]
 
 
 def test_a_look_leaves_no_session_no_process_and_no_alert(host: Host) -> None:
