@@ -14,7 +14,6 @@ from host import Host
 from images import Image
 
 from tests.system import directory, ways
-from tests.system.adversary import ATTACKS, copy_attacks
 from tests.system.helpers import (
     PROMPT,
     alerts,
@@ -23,7 +22,6 @@ from tests.system.helpers import (
     login,
     logout,
     played,
-    recording_pids,
     recordings,
     ssh,
     wait_for_end,
@@ -193,60 +191,6 @@ def test_who_is_in_a_group_without_a_name_is_recorded_and_not_refused(host: Host
     (recording,) = ways.settled(host, 1)
     assert recording["user"] == "bob"
     assert alerts(host) == []
-
-
-@pytest.mark.parametrize("variable", ["SYSTEMD_BYPASS_USERDB=1", "SYSTEMD_ONLY_USERDB=io.x"])
-@pytest.mark.parametrize("line", ["su - alice", "sudo -iu alice", "sudo --login -u alice id"])
-def test_a_caller_whose_variables_pass_the_overlay_over_is_refused(
-    host: Host, variable: str, line: str
-) -> None:
-    ways.prepare(host, "alice")
-    with login(host, "bob") as terminal:
-        terminal.sendline(f"{variable} {line}")
-        if line.startswith("su "):
-            terminal.expect_exact("Password: ")
-            terminal.sendline(ways.PASSWORD)
-        terminal.expect_exact(PROMPT)
-        assert "must be recorded" in (terminal.before or "")
-        assert "uid=1000" not in (terminal.before or "")
-        assert command(terminal, "id -un") == "bob\r\n"
-        logout(terminal)
-    (alert,) = alerts(host)
-    assert alert.startswith("A login of alice by su")
-    assert "was refused" in alert
-    assert recordings(host) == []
-
-
-def test_a_su_that_was_kept_from_asking_starts_no_shell_that_is_not_recorded(host: Host) -> None:
-    """The caller leaves it few descriptors, and another service is asked before ours."""
-    ways.prepare(host, "alice")
-    copy_attacks(host)
-    host.copy_in(Path(__file__).with_name("user_service.py"), "/usr/local/bin/users")
-    unit = ["--unit=users", "--property=Type=notify", "--property=NotifyAccess=all"]
-    user = json.dumps({"userName": "dan", "uid": 20002, "gid": 100})
-    host.run(["systemd-run", *unit, "python3", "/usr/local/bin/users", user])
-    became = {few: su_with_few_descriptors(host, few) for few in range(1, 12)}
-    assert became[11] == "recorded"
-    assert "kept" in became.values()
-    assert set(became.values()) <= {"recorded", "kept", "failed"}, became
-
-
-def su_with_few_descriptors(host: Host, few: int) -> str:
-    """Say what became of bob's `su - alice`: recorded, kept from asking and refused, failed (su
-    itself) or unrecorded.
-    """
-    with login(host, "bob") as terminal:
-        terminal.sendline(f"exec python3 {ATTACKS}/few_descriptors.py {few} su - alice")
-        said = ""
-        if terminal.expect_exact(["Password: ", pexpect.EOF]) == 0:
-            terminal.sendline(ways.PASSWORD)
-            if terminal.expect_exact([PROMPT, pexpect.EOF]) == 0:
-                found = "recorded" if recording_pids(host) else "unrecorded"
-                terminal.sendline("exit")
-                terminal.expect(pexpect.EOF)
-                return found
-            said = terminal.before or ""
-        return "kept" if "was kept from asking the user database" in said else "failed"
 
 
 def test_a_service_that_hangs_delays_logins_by_seconds_and_lets_nobody_through(host: Host) -> None:
