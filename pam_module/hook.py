@@ -207,7 +207,8 @@ def _overlay_problem(items: Items, account: accounts.Account, ticket: tickets.Ti
             return ""
     except OSError as error:
         return f"the user database does not answer: {error}"
-    return f"{items.service} was kept from asking the user database (by the limits of its caller?)"
+    by = "by its caller, who sets its limits and can stop it?"
+    return f"{items.service} was kept from asking the user database, or from its answer ({by})"
 
 
 def _recorder_problem(question: bytes) -> str:

@@ -1,8 +1,9 @@
 """Who is connected, and what they ask.
 
-A connection has one call, as systemd's user database makes them, and is closed when it is answered.
-Any local user may connect. Each user has a bounded number of connections that are not answered yet:
-nobody can take the others' place.
+A connection has one call, as systemd's user database makes them, and is closed when it is answered;
+with a login program it is seen whether that has read the answer. Any local user may connect. Each
+user has a bounded number of connections that are not answered yet: nobody can take the others'
+place.
 """
 
 from __future__ import annotations
@@ -33,9 +34,11 @@ _UCRED: Final = struct.Struct("iII")
 
 
 class Client:
-    """A connection: what it has sent so far, who it is, and whether it waits for its answer."""
+    """A connection: what it has sent so far, who it is, whether it waits for its answer, and of
+    which user it was ``told`` that they are ours, "" before that.
+    """
 
-    __slots__ = ("buffer", "pid", "socket", "uid", "waits")
+    __slots__ = ("buffer", "pid", "socket", "told", "uid", "waits")
 
     def __init__(self, connection: _socket.socket, pid: int, uid: int) -> None:
         self.socket = connection
@@ -43,6 +46,7 @@ class Client:
         self.uid = uid
         self.buffer = b""
         self.waits = False
+        self.told = ""
 
 
 class Poller:
@@ -81,7 +85,8 @@ class Clients:
     ``send``, or ``wait`` and later ``send``.
 
     ``lost`` is called where a login program may have got no answer from us and believes that we
-    have no record; ``left`` with the pid of one that has gone without a call.
+    have no record; ``left`` with the pid of one that has gone without a call, or without reading
+    the answer; ``took`` with the pid of one that has read it, and the user whom it was told of.
     """
 
     def __init__(
@@ -89,8 +94,10 @@ class Clients:
         listener: _socket.socket,
         poller: Poller,
         answer: Callable[[Client, varlink.Call], None],
+        *,
         lost: Callable[[int | None], None],
         left: Callable[[int], None],
+        took: Callable[[int, str], None],
     ) -> None:
         listener.setblocking(False)
         listener.listen(BACKLOG)
@@ -99,6 +106,7 @@ class Clients:
         self._answer = answer
         self._lost = lost
         self._left = left
+        self._took = took
         self._kept: dict[int, Client] = {}
         self._kept_of_user: dict[int, int] = {}
         self._backlog = _backlog()
@@ -112,17 +120,29 @@ class Clients:
         client.waits = True
         self._poller.unwatch(client.socket.fileno())
 
-    def send(self, client: Client, frame: bytes) -> None:
-        """Send the answer and close; who does not read it is not waited for."""
+    def send(self, client: Client, frame: bytes, told: str = "") -> None:
+        """Send the answer and close; who does not read it is not waited for.
+
+        Where a login program is ``told`` of a user, it is the one that closes, and ``took`` or
+        ``left`` is called then: who calls su can stop it until it waits no longer.
+        """
         if client.socket.fileno() < 0:
             return  # dropped
+        is_there = True
         try:
             taken = client.socket.send(frame, _socket.MSG_DONTWAIT) == len(frame)
         except BlockingIOError:
             taken = False
         except OSError:
-            taken = True  # by nobody: the other side is gone
-        self._close(client, is_lost=not taken)
+            taken = is_there = False
+        if taken and told:
+            client.told = told
+            if client.waits:
+                self._poller.watch(client.socket.fileno(), self._on_client)
+            return
+        self._close(client, is_lost=is_there and not taken)
+        if told:
+            self._left(client.pid)
 
     def _on_listener(self, _fd: int) -> None:
         """Take what waits.
@@ -174,10 +194,13 @@ class Clients:
         self._poller.watch(fd, self._on_client)
 
     def _make_room(self) -> None:
-        """Drop who has been there longest, a login program last."""
+        """Drop who has been there longest, a login program without an answer last."""
         clients = self._kept.values()
-        client = next((client for client in clients if client.uid), None)
-        self._close(client or next(iter(clients)), is_lost=True)
+        client = next((client for client in clients if client.uid or client.told), None)
+        client = client or next(iter(clients))
+        self._close(client, is_lost=not client.told)
+        if client.told:
+            self._left(client.pid)
 
     def _close(self, client: Client, *, is_lost: bool = False) -> None:
         """Close a connection; ``is_lost``: the other side is there, and has no answer."""
@@ -192,7 +215,25 @@ class Clients:
             self._lost(None)
 
     def _on_client(self, fd: int) -> None:
-        self._serve(self._kept[fd])
+        client = self._kept[fd]
+        if client.told:
+            self._see_end(client)
+        else:
+            self._serve(client)
+
+    def _see_end(self, client: Client) -> None:
+        """See whether the answer was read: the kernel resets a connection that is closed before."""
+        try:
+            was_read = not client.socket.recv(1, _socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        except OSError:
+            was_read = False
+        self._close(client)
+        if was_read:
+            self._took(client.pid, client.told)
+        else:
+            self._left(client.pid)
 
     def _serve(self, client: Client) -> None:
         """Read, and have the call answered when it is whole."""

@@ -29,12 +29,12 @@ class Memory:
         """Note that a login program was told that there is no record of ``user``."""
         self._forgotten = max(self._forgotten, _note(self._nothing, user))
 
-    def said_ours(self, pid: int, user: str) -> None:
-        """Note that the process ``pid`` was given our record of ``user``."""
+    def took_ours(self, pid: int, user: str) -> None:
+        """Note that the process ``pid`` has read our record of ``user``."""
         _note(self._ours, (pid, user))
 
     def left(self, pid: int) -> None:
-        """Note that the process ``pid`` connected and asked nothing: NSS failed there."""
+        """Note that the process ``pid`` asked nothing or read no answer: NSS failed there."""
         self._forgotten = max(self._forgotten, _note(self._left, pid))
 
     def is_sure(self, user: str, since: float, pid: int | None = None) -> bool:

@@ -72,7 +72,15 @@ class Service:
     def __init__(self, listener: socket.socket, config_dir: str = paths.CONFIG_DIR) -> None:
         self._poller = Poller()
         self._memory = Memory()
-        self._clients = Clients(listener, self._poller, self._answer, self._lose, self._memory.left)
+        memory = self._memory
+        self._clients = Clients(
+            listener,
+            self._poller,
+            self._answer,
+            lost=self._lose,
+            left=memory.left,
+            took=memory.took_ours,
+        )
         self._rules = CurrentRules(config_dir)
         self._local = LocalAccounts()
         self._directory = Directory(self._on_process, self._poller.unwatch)
@@ -210,14 +218,15 @@ class Service:
 
     def _say(self, client: Client, key: Key, answer: Answer) -> None:
         account = answer.account
+        told = ""
         if client.uid == 0:
             if account and answer.frame is not varlink.NO_RECORD:
-                self._memory.said_ours(client.pid, account.user)
+                told = account.user
             elif account and not records.is_ours(account.shell):
                 self._memory.said_nothing(account.user)
             elif account is None and isinstance(key, str):
                 self._memory.said_nothing(key)
-        self._clients.send(client, answer.frame)
+        self._clients.send(client, answer.frame, told)
 
     def _ask(self, client: Client, key: Key, local: Account | None) -> None:
         now = time.monotonic()

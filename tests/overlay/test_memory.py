@@ -52,7 +52,7 @@ def test_of_a_process_that_asked_itself_it_is_known_whether_it_was_given_ours() 
     began = now()
     assert memory.is_sure("alice", began)
     assert not memory.is_sure("alice", began, 100)
-    memory.said_ours(100, "alice")
+    memory.took_ours(100, "alice")
     assert memory.is_sure("alice", began, 100)
     assert not memory.is_sure("alice", began, 101)
     assert not memory.is_sure("bob", began, 100)
@@ -63,10 +63,10 @@ def test_a_process_that_left_without_a_question_was_not_given_ours_each_time() -
     memory = Memory()
     began = now()
     memory.left(100)
-    memory.said_ours(100, "alice")
+    memory.took_ours(100, "alice")
     assert not memory.is_sure("alice", began, 100)
     later = now()
-    memory.said_ours(100, "alice")
+    memory.took_ours(100, "alice")
     assert memory.is_sure("alice", later, 100)
 
 
@@ -76,7 +76,7 @@ def test_who_left_and_does_not_fit_in_makes_nobody_sure() -> None:
     memory.left(100)
     for number in range(MAX_NAMES):
         memory.left(1000 + number)
-    memory.said_ours(100, "alice")
+    memory.took_ours(100, "alice")
     assert not memory.is_sure("alice", began, 100)
 
 

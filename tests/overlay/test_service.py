@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import socket
 import time
@@ -15,7 +16,7 @@ import pytest
 
 from sessionwrap import paths
 from sessionwrap.overlay import varlink
-from sessionwrap.overlay.clients import BACKLOG, MAX_CONNECTIONS_OF_USER
+from sessionwrap.overlay.clients import BACKLOG, MAX_CONNECTIONS, MAX_CONNECTIONS_OF_USER
 from sessionwrap.overlay.service import MAX_QUESTIONS_OF_USER
 from tests.overlay.running import (
     DIRECTORY,
@@ -154,6 +155,47 @@ def test_whether_a_login_program_was_given_our_record_is_known_by_its_pid(overla
     overlay.connect(0).socket.close()
     overlay.wait_for_beat()
     assert not overlay.is_sure("alice", began, pid), "one look-up of it failed"
+
+
+def test_a_login_program_that_closes_before_it_has_read_was_not_given_our_record(
+    overlay: Overlay,
+) -> None:
+    """The kernel tells: its caller has stopped it until it waited no longer, say."""
+    began = now()
+    with overlay.connect(0) as client:
+        client.call(userName="alice")
+        assert select.select([client.socket], [], [], 10)[0]
+        assert not overlay.is_sure("alice", began, os.getpid()), "it has not read yet"
+        assert len(client.socket.recv(10)) == 10
+    assert not overlay.is_sure("alice", began, os.getpid())
+    assert overlay.shell("alice", by=0) == paths.LOGIN_SHELL
+    assert not overlay.is_sure("alice", began, os.getpid()), "one look-up of it failed"
+    assert overlay.is_sure("alice", began), "others are not concerned"
+
+
+def test_a_login_program_that_reads_an_answer_that_came_late_was_given_our_record(
+    over_directory: Overlay,
+) -> None:
+    child = over_directory.hang_directory()
+    began = now()
+    with over_directory.connect(0) as client:
+        client.call(userName="alice")
+        os.kill(child, signal.SIGCONT)
+        assert client.answer()["parameters"]["record"]["shell"] == paths.LOGIN_SHELL
+        assert client.is_waiting(), "it is the one that closes"
+    assert over_directory.is_sure("alice", began, os.getpid())
+
+
+def test_login_programs_that_do_not_close_take_no_place_of_others(overlay: Overlay) -> None:
+    began = now()
+    with contextlib.ExitStack() as stack:
+        for _ in range(MAX_CONNECTIONS + 1):
+            client = stack.enter_context(overlay.connect(0))
+            client.call(userName="alice")
+            client.answer()
+        assert overlay.shell("alice") == paths.LOGIN_SHELL
+        assert overlay.is_sure("alice", began), "nobody else has lost an answer"
+        assert not overlay.is_sure("alice", began, os.getpid())
 
 
 def test_what_users_are_told_makes_no_login_unsure(overlay: Overlay) -> None:
