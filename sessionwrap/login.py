@@ -18,6 +18,9 @@ EXIT_REFUSED = 1
 FALLBACK_SHELL = "/bin/sh"
 ANSWER_SECONDS = 2
 """How long a login that is not recorded waits for the recorder to name a shell."""
+MOSH = b"mosh-server"
+"""Started by a command over SSH, it opens a terminal that outlives that, and starts SHELL there."""
+_QUOTES = bytes(0x20 if byte in b"'\"\\" else byte for byte in range(256))
 EMPTIED = (b"GCONV_PATH", b"LD_AUDIT", b"LD_LIBRARY_PATH", b"LD_PRELOAD", b"LOCPATH")
 """What sshd_config.d/sessionwrap.conf sets to nothing; nobody else needs to see that."""
 
@@ -57,6 +60,11 @@ def start(args: list[bytes], env: Environment) -> None:
         from sessionwrap import handover  # a login that is not recorded does not pay for it
 
         try:
+            if starts_mosh(args, with_command=True):
+                raise LoginRefused(
+                    "this login must be recorded, but mosh starts a command without the login "
+                    "shell: leave the command out."
+                )
             fallback = handover.record(args, env)
         except LoginRefused as refusal:
             _go_on_unrecorded(ticket, str(refusal))
@@ -108,7 +116,7 @@ def _decide() -> tuple[bool, str, str]:
 def become(path: str, args: list[bytes], env: Environment, as_login: bool) -> None:
     """Exec the real shell in place, with the name and variables that it expects."""
     name = path.rpartition("/")[2]
-    if os.fsdecode(env.get(b"SHELL", b"")) in paths.LOGIN_SHELLS:
+    if os.fsdecode(env.get(b"SHELL", b"")) in paths.LOGIN_SHELLS and not starts_mosh(args):
         env[b"SHELL"] = os.fsencode(path)
     argv = [os.fsencode(("-" if as_login else "") + name), *args]
     try:
@@ -146,16 +154,32 @@ def shell_of_sssd(name: str, env: Environment) -> str:
     return shell if shells.usable(shell) else ""
 
 
-def parent() -> tuple[str, list[str]]:
-    """Give the name and the command line of the program that started us."""
+def starts_mosh(args: list[bytes], *, with_command: bool = False) -> bool:
+    """Tell whether the command that we are given starts mosh's server.
+
+    ``with_command``: one that starts a command instead of the shell (mosh-server(1)).
+    """
+    command = args[1] if args[:1] == [b"-c"] and len(args) > 1 else b""
+    _, found, rest = command.partition(MOSH)
+    words = rest.translate(_QUOTES).split()
+    return bool(found) and (not with_command or b"--" in words)
+
+
+def parent() -> tuple[str, int, list[str]]:
+    """Give the name, the effective uid and the command line of the program that started us.
+
+    From /proc/PID/status (proc(5)): the owner of /proc/PID is root for each set-id program.
+    """
     pid = os.getppid()
     try:
-        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
-            name = file.read(64).rstrip("\n")
+        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
+            lines = [line.split() for line in file.read(4096).split("\n")]
         with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as file:
-            return name, file.read(65536).split("\0")
+            command = file.read(65536).split("\0")
     except OSError:
-        return "", []
+        return "", 0, []
+    fields = {line[0]: line[1:] for line in lines if line}
+    return " ".join(fields["Name:"]), int(fields["Uid:"][1]), command
 
 
 _OPTIONS_WITH_VALUE = {
@@ -163,18 +187,24 @@ _OPTIONS_WITH_VALUE = {
     "runuser": "cgGsuwT",
     "sudo": "CDghpRrTtUu",
 }
+_START_LOGIN_SHELLS = ("sshd", "login", "tmux", "mosh-server")
 _LOGIN_OPTION = {"su": "l", "runuser": "l", "sudo": "i"}
 
 
 def is_login_shell(
-    args: list[bytes], env: Environment, parent_name: str, parent_command: list[str]
+    args: list[bytes],
+    env: Environment,
+    parent_name: str,
+    parent_uid: int,
+    parent_command: list[str],
 ) -> bool:
     """Tell whether the program that started us wants a login shell.
 
     By custom it says so with a `-` before argv[0], but the kernel takes argv[0] away from a
     script (execve(2), "Interpreter scripts"). So we ask what it must have been: su and sudo say
-    it in their own command line; sshd, login and tmux want one unless they pass a command; from
-    anybody else a new environment, one that no shell has been in yet, means a new login.
+    it in their own command line; sshd, login, tmux and mosh want one unless they pass a command;
+    from another program of root's a new environment, one that no shell has been in yet, means a
+    new login. Terminal windows are the user's own programs, and want none.
     """
     if parent_name in _LOGIN_OPTION:
         return _has_option(
@@ -182,7 +212,9 @@ def is_login_shell(
         )
     if b"-c" in args[:1]:
         return False
-    return parent_name.startswith(("sshd", "login", "tmux")) or b"SHLVL" not in env
+    if parent_name.startswith(_START_LOGIN_SHELLS):
+        return True
+    return parent_uid == 0 and b"SHLVL" not in env
 
 
 def _has_option(command: list[str], letter: str, with_value: str) -> bool:

@@ -63,10 +63,11 @@ def suite(pytestconfig: pytest.Config) -> str:
 @pytest.fixture(scope="session")
 def installed_image(package: Path, suite: str) -> Image:
     """Give the image of a host with the package installed and the users made."""
-    return _installed(package, suite)
+    return installed(package, images.base(suite))
 
 
-def _installed(package: Path, suite: str) -> Image:
+def installed(package: Path, base: Image) -> Image:
+    """Give an image with the package installed on ``base`` and the users made."""
     if os.geteuid() != 0:
         pytest.fail("system tests boot a host: run them as root", pytrace=False)
 
@@ -75,7 +76,13 @@ def _installed(package: Path, suite: str) -> Image:
 
     content = package.read_bytes() + inspect.getsource(_set_up).encode()
     key = hashlib.sha256(content).hexdigest()
-    return hosts.prepared(images.base(suite), "installed", key, setup)
+    return hosts.prepared(base, "installed", key, setup)
+
+
+@pytest.fixture(scope="session")
+def from_afar_image(package: Path, suite: str) -> Image:
+    """Give the image of a host as ``host`` is one, with programs that open terminals from afar."""
+    return installed(package, images.base(suite, extra=["cockpit-bridge", "cockpit-ws", "mosh"]))
 
 
 @pytest.fixture
@@ -88,7 +95,7 @@ def host(installed_image: Image) -> Iterator[Host]:
 @pytest.fixture
 def tlog_host(package: Path) -> Iterator[Host]:
     """Boot a host as ``host`` does, with tlog: Debian 12 at any suite, for later ones have none."""
-    with Host(_installed(package, "bookworm")) as booted:
+    with Host(installed(package, images.base("bookworm"))) as booted:
         yield booted
 
 

@@ -114,9 +114,12 @@ def test_a_pane_that_outlives_its_login_is_held_against_the_journal_when_it_ends
 
 @pytest.fixture
 def desktop(host: Host) -> Host:
-    """Give a host with a display, on which each of alice's shells says which terminal it is on."""
+    """Give a host with a display, on which each of alice's shells says which terminal it is on,
+    and whether it is a login shell.
+    """
     ways.add_display(host)
-    says = 'echo "this is $(tty)"; PROMPT_COMMAND="touch ~/ready-$$"\n'
+    login_shell = "$(shopt -q login_shell && echo a login shell)"
+    says = f'echo "this is $(tty) {login_shell}"; PROMPT_COMMAND="touch ~/ready-$$"\n'
     host.run(["runuser", "-u", "alice", "--", "sh", "-c", "cat >>~alice/.bashrc"], input=says)
     return host
 
@@ -135,7 +138,7 @@ def test_each_terminal_window_of_a_desktop_is_a_recording_of_its_own(desktop: Ho
     assert about == [("alice", "xdm", "terminal", "")] * 2
     assert [(one["reason"], one["complete"]) for one in found] == [("hangup", True)] * 2
     for one in found:
-        assert f"this is {one['tty']}\r\n".encode() in played(desktop, one["rec"])
+        assert f"this is {one['tty']} \r\n".encode() in played(desktop, one["rec"])
     assert alerts(desktop) == []
 
 
