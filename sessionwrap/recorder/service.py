@@ -191,7 +191,7 @@ class Service:
             if handshake.is_question(frame):
                 self._answer(connection, peer, handshake.parse_login(frame))
             else:
-                self._start(connection, peer)
+                self._start(connection, peer, has_terminal=frame[:1] == handshake.TERMINAL)
         except BlockingIOError:
             return
         except (OSError, SessionwrapError) as error:
@@ -213,12 +213,12 @@ class Service:
         _take_frame(connection)
         connection.send(handshake.reply(handshake.OK))
 
-    def _start(self, connection: socket.socket, peer: peers.Peer) -> None:
+    def _start(self, connection: socket.socket, peer: peers.Peer, *, has_terminal: bool) -> None:
         running = sum(process.uid == peer.uid for process in self._children.values())
         limit = self._settings.number("recorder.max_recordings_per_user")
         if running >= limit:
             raise HandshakeError(f"{limit} recordings of this user are running, which is the limit")
-        self._logins.asked(peer.pid, peer.uid)
+        self._logins.asked(peer.pid, peer.uid, has_terminal=has_terminal)
         settings = self._settings
 
         def serve() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pty
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +16,11 @@ import pytest
 
 from sessionwrap import paths, tickets
 from sessionwrap.errors import TicketError
-from sessionwrap.recorder.logins import LOOK_SECONDS, REST, Logins
+from sessionwrap.recorder.logins import LOOK_SECONDS, REST, Login, Logins, find_programs
+
+TIOCGPTN = 0x80045430
+"""asm-generic/ioctls.h; termios has no name for it: the number of a pty."""
+CHILD = "import subprocess; subprocess.run(['/bin/sh', '-c', 'echo; read line'])"
 
 
 class Loop:
@@ -82,20 +89,72 @@ def test_a_login_that_goes_on_is_looked_at_until_it_has_asked(loop: Loop) -> Non
     with application() as pid:
         logins.add(write_ticket(pid).name)
         assert logins.due == pytest.approx(time.monotonic() + LOOK_SECONDS[0], abs=0.5)
-        logins.asked(os.getpid(), os.getuid())
+        logins.asked(os.getpid(), os.getuid(), has_terminal=True)
         assert logins.due is None
         loop.end_all()
     assert loop.handlers == {}
     assert len(loop.work) == 1  # it is held against the journal
 
 
+def test_a_login_that_has_asked_for_commands_alone_is_looked_at_until_it_has_a_terminal(
+    loop: Loop,
+) -> None:
+    logins = logins_of(loop)
+    with application() as pid:
+        logins.add(write_ticket(pid).name)
+        logins.asked(os.getpid(), os.getuid(), has_terminal=False)
+        assert logins.due is not None
+        logins.asked(os.getpid(), os.getuid(), has_terminal=True)
+        assert logins.due is None
+        logins.asked(os.getpid(), os.getuid(), has_terminal=False)
+        assert logins.due is None
+        loop.end_all()
+    assert len(loop.work) == 1
+
+
+@contextmanager
+def on_a_terminal(*argv: str) -> Iterator[tuple[int, str]]:
+    """Run a program that leads the session on a new pty; give its pid and the terminal's path."""
+    pid, master = pty.fork()
+    if pid == 0:
+        os.execv(argv[0], argv)
+    try:
+        os.read(master, 1)  # what it says when it runs
+        number = int.from_bytes(fcntl.ioctl(master, TIOCGPTN, bytes(4)), sys.byteorder)
+        yield pid, f"/dev/pts/{number}"
+    finally:
+        os.close(master)
+        os.waitpid(pid, 0)
+
+
+@pytest.mark.usefixtures("loop")
+@pytest.mark.parametrize(
+    ("argv", "is_suspect"),
+    [
+        (("/bin/sh", "-c", "echo; read line"), True),
+        (("/usr/bin/python3", "-ISc", "print(flush=True); input()"), False),
+        (("/usr/bin/python3", "-ISc", CHILD), False),
+    ],
+)
+def test_a_shell_that_leads_a_terminal_is_suspect_in_a_login_of_commands(
+    argv: tuple[str, ...], is_suspect: bool
+) -> None:
+    with application() as pid, on_a_terminal(*argv) as (leader, terminal):
+        login = Login(write_ticket(pid))
+        login.asked = True
+        found = find_programs([login])[login.ticket.name]
+    why = f"sh runs on {terminal}, which is not recorded"
+    assert found.get(leader) == (why if is_suspect else None)
+    assert (why in found.values()) == is_suspect
+
+
 def test_a_question_of_another_user_or_session_is_not_of_this_login(loop: Loop) -> None:
     logins = logins_of(loop)
     with application() as pid:
         logins.add(write_ticket(pid).name)
-        logins.asked(os.getpid(), os.getuid() + 1)
+        logins.asked(os.getpid(), os.getuid() + 1, has_terminal=True)
         assert logins.due is not None
-        logins.asked(os.getpid(), os.getuid())
+        logins.asked(os.getpid(), os.getuid(), has_terminal=True)
         loop.end_all()
 
 
@@ -106,11 +165,11 @@ def test_many_silent_logins_and_processes_do_not_keep_the_service_from_answering
     now = time.monotonic()
     looks: list[int] = []
 
-    def slow_look(of: list[tickets.Ticket]) -> dict[str, dict[int, str]]:
+    def slow_look(of: list[Login]) -> dict[str, dict[int, str]]:
         nonlocal now
         now += 3.0
         looks.append(len(of))
-        return {ticket.name: {} for ticket in of}
+        return {login.ticket.name: {} for login in of}
 
     monkeypatch.setattr("sessionwrap.recorder.logins.find_programs", slow_look)
     monkeypatch.setattr(time, "monotonic", lambda: now)
@@ -126,7 +185,7 @@ def test_many_silent_logins_and_processes_do_not_keep_the_service_from_answering
         assert looks == [2], "the others have their turn between"
         logins.look(now + REST * 3.0)
         assert looks == [2, 3]
-        logins.asked(os.getpid(), os.getuid())
+        logins.asked(os.getpid(), os.getuid(), has_terminal=True)
         loop.end_all()
 
 
@@ -139,9 +198,9 @@ def test_what_su_and_sudo_did_not_start_asks_for_itself_alone(loop: Loop, servic
         assert su.stdout
         child = int(su.stdout.readline())
         logins.add(write_ticket(su.pid, service=service).name)
-        logins.asked(os.getpid(), os.getuid())
+        logins.asked(os.getpid(), os.getuid(), has_terminal=True)
         assert logins.due is not None
-        logins.asked(child, os.getuid())
+        logins.asked(child, os.getuid(), has_terminal=True)
         assert logins.due is None
         su.stdin.close()
         loop.end_all()
@@ -172,5 +231,5 @@ def test_more_logins_than_the_limit_are_refused(
         logins.add(write_ticket(pid).name)
         with pytest.raises(TicketError, match="limit"):
             logins.add(write_ticket(other).name)
-        logins.asked(os.getpid(), os.getuid())
+        logins.asked(os.getpid(), os.getuid(), has_terminal=True)
         loop.end_all()

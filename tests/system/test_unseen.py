@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import subprocess
 from collections.abc import Iterator, Sequence
 
@@ -153,6 +154,52 @@ def test_a_login_shell_that_was_swapped_after_the_hook_is_an_alert(host: Host) -
         assert "A login of alice by sshd was to be recorded, but" in alert["MESSAGE"]
         assert "has asked for no recording" in alert["MESSAGE"]
         logout(terminal)
+
+
+@contextlib.contextmanager
+def running(host: Host, user: str, command_line: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command over SSH without a terminal, and leave its stdin open until the end."""
+    argv = host.ssh_command(user, command_line)
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as client:
+        yield client
+        assert client.stdin
+        client.stdin.close()
+
+
+def test_a_shell_on_a_terminal_that_a_command_has_opened_is_an_alert_while_it_runs(
+    host: Host,
+) -> None:
+    """script(1) here; editors that work over SSH do the same."""
+    with (
+        running(host, "alice", "script -qc 'cat' /dev/null"),  # no shell
+        running(host, "alice", "script -qc sessionwrap-shell /dev/null"),  # is recorded
+        running(host, "carol", "script -qc bash /dev/null") as client,
+    ):
+        (alert,) = host.wait_for_entries(UNSEEN)
+        assert re.fullmatch(
+            "A login of carol by sshd was to be recorded, but bash runs on /dev/pts/[0-9]+, which "
+            "is not recorded",
+            alert["MESSAGE"],
+        )
+        assert alert["SESSIONWRAP_LOGIN"] == name_of_login(host, "carol")
+        assert client.poll() is None
+    settled(host)
+    assert alerts(host) == [alert["MESSAGE"]]
+    shown = host.run(["sessionwrap", "report"], check=False)
+    assert (shown.returncode, "which is not recorded" in shown.stdout) == (1, True)
+
+
+def test_such_a_shell_is_found_by_a_recorder_that_was_restarted_too(host: Host) -> None:
+    with running(host, "alice", "script -qc bash /dev/null"), login(host, "carol") as terminal:
+        command(terminal, "tmux -f /dev/null new-session -d bash")  # shown here, when attached
+        host.wait_for_entries(f"MESSAGE_ID={message_ids.START}", count=2)
+        host.run(["systemctl", "restart", "sessionwrapd.service"])
+        (alert,) = host.wait_for_entries(UNSEEN)
+        assert "A login of alice by sshd was to be recorded, but bash runs" in alert["MESSAGE"]
+        command(terminal, "tmux kill-server")
+        logout(terminal)
+    settled(host)
+    assert alerts(host) == [alert["MESSAGE"]]
 
 
 def test_a_restarted_recorder_still_watches_the_logins_that_go_on(host: Host) -> None:
