@@ -1,12 +1,39 @@
-"""Work whose memory is not to stay: a child does it and passes the result back."""
+"""Children of the service: they work for a user, or do what is not to stay in its memory."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
-from collections.abc import Callable
-from typing import Any
+import sys
+from collections.abc import Callable, Collection
+from typing import Any, Final
+
+SIGNALS: Final = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+"""What the service handles, and its children do not."""
+
+
+def fork(work: Callable[[], None], keep: Collection[int] = ()) -> int:
+    """Run ``work`` in a child that has no descriptor of ours but ``keep``; gives its pid."""
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        signal.set_wakeup_fd(-1)
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        first = 3
+        for fd in sorted({*keep, os.sysconf("SC_OPEN_MAX")}):
+            if fd >= first:
+                os.closerange(first, fd)
+                first = fd + 1
+        work()
+        status = 0
+    except Exception as error:
+        print(f"sessionwrapd: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+    finally:
+        os._exit(status)
 
 
 def answer_of(work: Callable[[], object]) -> Any:

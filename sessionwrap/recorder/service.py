@@ -1,4 +1,4 @@
-"""sessionwrapd: takes requests, forks a worker for each recording, finishes what dead ones left.
+"""sessionwrapd: takes requests, has a worker for each recording, finishes what dead ones left.
 
 Resident and small: it never waits for a client, a directory service or a sink. Workers do, each
 for its own recording. What it holds of its children is a pidfd each; workers that an earlier
@@ -26,6 +26,7 @@ from sessionwrap.errors import ConfigError, HandshakeError, SessionwrapError, Si
 from sessionwrap.recorder import child, confirm, recovery, running, spool, worker
 from sessionwrap.recorder import peer as peers
 from sessionwrap.recorder.logins import Logins
+from sessionwrap.recorder.spare import Spare
 from sessionwrap.settings import Settings
 
 MAX_PENDING: Final = 128
@@ -38,7 +39,6 @@ CHECK_SECONDS: Final = 60.0
 CHECK_SOON_SECONDS: Final = 5.0
 """How long after a login, at the latest: what is kept now shows when the disk is full."""
 CHECK_AGAIN_SECONDS: Final = 15.0
-_SIGNALS: Final = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 
 
 class Pending(NamedTuple):
@@ -65,6 +65,8 @@ class Service:
         self._settings = settings
         self._pending: dict[int, Pending] = {}
         self._children: dict[int, Child] = {}
+        self._spare: Spare | None = None
+        self._wants_spare = True
         self._stopping = False
         self._journal_keeps = True
         self._checker = 0
@@ -72,7 +74,7 @@ class Service:
         self._poll = select.poll()
         self._handlers: dict[int, Callable[[int], None]] = {}
         self._signals, self._wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._logins = Logins(self._watch, self._unwatch, lambda work: fork(work, set()))
+        self._logins = Logins(self._watch, self._unwatch, child.fork)
         listener.setblocking(False)
         self._watch(listener.fileno(), self._on_listener)
         self._watch(self._signals, self._on_signals)
@@ -80,7 +82,7 @@ class Service:
     def run(self) -> None:
         """Serve until SIGTERM."""
         signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
-        for number in _SIGNALS:
+        for number in child.SIGNALS:
             signal.signal(number, lambda _number, _frame: None)
         for path in spool.spools():
             self._adopt(path)
@@ -92,10 +94,13 @@ class Service:
         gc.disable()
         daemon.notify("READY=1")
         while not self._stopping:
-            for fd, _ in self._poll.poll(self._timeout()):
+            ready = self._poll.poll(0 if self._wants_spare else self._timeout())
+            for fd, _ in ready:
                 if fd in self._handlers:
                     self._handlers[fd](fd)
             self._expire()
+            if self._wants_spare and not ready:  # nobody is waiting
+                self._make_spare()
         daemon.notify("STOPPING=1")
 
     def _watch(self, fd: int, handler: Callable[[int], None]) -> None:
@@ -145,7 +150,7 @@ class Service:
             ):
                 raise SinkError(handshake.NOT_KEPT)
 
-        self._checker = fork(check, set())
+        self._checker = child.fork(check)
 
     def _on_checked(self, status: int) -> None:
         self._checker = 0
@@ -219,17 +224,28 @@ class Service:
         if running >= limit:
             raise HandshakeError(f"{limit} recordings of this user are running, which is the limit")
         self._logins.asked(peer.pid, peer.uid, has_terminal=has_terminal)
-        settings = self._settings
-
-        def serve() -> None:
-            worker.serve(connection, peer, settings)
-
-        keep = {connection.fileno(), peer.pidfd}
         soon = time.monotonic() + CHECK_SOON_SECONDS
         # Without a recording none was due, and the time for one may be long past.
         self._check_at = min(self._check_at, soon) if self._wants_check() else soon
-        pid = fork(serve, keep)
+        pid = self._hand_over(connection, peer)
         self._watch_child(Child(pid, peer.uid, _spool_path(pid)))
+
+    def _hand_over(self, connection: socket.socket, peer: peers.Peer) -> int:
+        """Give a request to the spare; its pid. OSError where no process can be started."""
+        spare, self._spare = self._spare, None
+        self._wants_spare = True
+        if spare is not None:
+            with contextlib.suppress(OSError):  # it has been killed
+                spare.hand(connection, peer)
+                return spare.pid
+        spare = Spare(self._settings)
+        spare.hand(connection, peer)
+        return spare.pid
+
+    def _make_spare(self) -> None:
+        self._wants_spare = False
+        with contextlib.suppress(OSError):  # then the next request tries again
+            self._spare = Spare(self._settings)
 
     def _watch_child(self, process: Child) -> None:
         pidfd = os.pidfd_open(process.pid)
@@ -274,7 +290,7 @@ class Service:
             except SessionwrapError as error:
                 _set_aside(path, error)
 
-        pid = fork(recover, set())
+        pid = child.fork(recover)
         self._watch_child(Child(pid, uid, path + ".recovered"))
 
     def _on_signals(self, _fd: int) -> None:
@@ -305,6 +321,9 @@ class Service:
             journal_protocol.alert(
                 message_ids.ALERT_CONFIG, f"{error}. The recorder goes on as it was set before", {}
             )
+        if self._spare is not None:
+            self._spare.end()  # it has the settings of before
+        self._spare, self._wants_spare = None, True
         daemon.notify("READY=1")
 
 
@@ -348,29 +367,6 @@ def _loaded(path: str) -> dict[str, object]:
         return {"settings": settings.load(path).as_json()}
     except ConfigError as error:
         return {"error": [error.path, error.line, error.key, error.problem]}
-
-
-def fork(work: Callable[[], None], keep: set[int]) -> int:
-    """Run ``work`` in a child that has no descriptor of ours but ``keep``; gives its pid."""
-    pid = os.fork()
-    if pid:
-        return pid
-    status = 1
-    try:
-        signal.set_wakeup_fd(-1)
-        for number in _SIGNALS:
-            signal.signal(number, signal.SIG_DFL)
-        first = 3
-        for fd in sorted(keep | {os.sysconf("SC_OPEN_MAX")}):
-            if fd >= first:
-                os.closerange(first, fd)
-                first = fd + 1
-        work()
-        status = 0
-    except Exception as error:
-        print(f"sessionwrapd: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
-    finally:
-        os._exit(status)
 
 
 def _take_frame(connection: socket.socket) -> None:

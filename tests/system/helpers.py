@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 PROMPT = "ready$ "
 """What the shells of the test users print, and no command does."""
+SPARE = "spare-recorder"
+"""The name of the recorder's process that waits for the next recording."""
 JOURNALD = (
     "systemd-journald.service",
     "systemd-journald.socket",
@@ -162,14 +164,15 @@ def recorder(host: Host) -> int:
 
 
 def workers(host: Host) -> list[int]:
-    """Give the pids of all processes of the recorder but the service itself.
+    """Give the pids of all processes of the recorder but the service itself and the spare worker.
 
     None is left when all recordings have ended and all logins were held against them. While logins
     go on there may be short-lived ones beside the workers: ``recording_pids`` has the workers only.
     """
-    found = host.run(["pgrep", "-u", "sessionwrap"], check=False).stdout.split()
+    show = ["ps", "-u", "sessionwrap", "-o", "pid=,comm="]
+    found = [line.split() for line in host.run(show, check=False).stdout.splitlines()]
     service = recorder(host)
-    return [int(pid) for pid in found if int(pid) != service]
+    return [int(pid) for pid, name in found if int(pid) != service and name != SPARE]
 
 
 def recording_pids(host: Host) -> list[int]:
