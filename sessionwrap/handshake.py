@@ -7,7 +7,7 @@ the frame that names them (SCM_RIGHTS, unix(7)).
     PING                               ->
                                        <-   OK, or REFUSED with the reason
     TERMINAL mode, TERM   + terminal   ->
-                                       <-   RECORDED shell  + recording pty
+                                       <-   RECORDED shells  + recording pty
                                        <-   or UNRECORDED, or REFUSED with the reason
     TAKEN                              ->   relays from here on
     WINCH                              ->   (GUEST only: the kernel tells the others)
@@ -143,8 +143,21 @@ def clean_term(term: bytes) -> str:
     )
 
 
+def shells(own: str, fallback: str) -> str:
+    """Give the text that names the user's own shell, "" where none is known, and that of the
+    settings.
+    """
+    return f"{own}\n{fallback}"
+
+
+def parse_shells(text: str) -> tuple[str, str]:
+    """Read the text of ``shells``."""
+    own, _, fallback = text.partition("\n")
+    return own, fallback
+
+
 def reply(kind: bytes, text: str = "") -> bytes:
-    """Give the recorder's answer; ``text`` is a shell (RECORDED) or a reason (REFUSED)."""
+    """Give the recorder's answer; ``text`` is a reason (REFUSED) or what ``shells`` gives."""
     return kind + text.encode("utf-8", "surrogateescape")[: MAX_FRAME - 1]
 
 

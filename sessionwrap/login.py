@@ -8,7 +8,7 @@ can be: its start is everybody's waiting time. What only a recorded login needs 
 from __future__ import annotations
 
 import _signal as signal  # the module `signal` makes enums of everything: milliseconds
-import os
+import posix as os  # what the module `os` is made of, which takes most of a millisecond more
 import sys
 
 from sessionwrap import paths, tickets
@@ -34,7 +34,7 @@ def main() -> None:
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends us without a traceback
-    args = [os.fsencode(arg) for arg in sys.argv[1:]]
+    args = [_encode(arg) for arg in sys.argv[1:]]
     env = environment()
     try:
         start(args, env)
@@ -55,7 +55,7 @@ def start(args: list[bytes], env: Environment) -> None:
             f"this login must be recorded, but its ticket is broken: {error}."
         ) from error
     shell = (ticket.shell if ticket is not None else "") or shell_of_sssd(sys.argv[0], env)
-    fallback = ""
+    told = fallback = ""
     if ticket is None or ticket.record:
         from sessionwrap import handover  # a login that is not recorded does not pay for it
 
@@ -65,10 +65,10 @@ def start(args: list[bytes], env: Environment) -> None:
                     "this login must be recorded, but mosh starts a command without the login "
                     "shell: leave the command out."
                 )
-            fallback = handover.record(args, env)
+            told, fallback = handover.record(args, env)
         except LoginRefused as refusal:
             _go_on_unrecorded(ticket, str(refusal))
-    become(shell or _known_shell(fallback), args, env, as_login)
+    become(shell or told or _known_shell(fallback), args, env, as_login)
 
 
 def _go_on_unrecorded(ticket: tickets.Ticket | None, problem: str) -> None:
@@ -116,14 +116,14 @@ def _decide() -> tuple[bool, str, str]:
 def become(path: str, args: list[bytes], env: Environment, as_login: bool) -> None:
     """Exec the real shell in place, with the name and variables that it expects."""
     name = path.rpartition("/")[2]
-    if os.fsdecode(env.get(b"SHELL", b"")) in paths.LOGIN_SHELLS and not starts_mosh(args):
-        env[b"SHELL"] = os.fsencode(path)
-    argv = [os.fsencode(("-" if as_login else "") + name), *args]
+    if _decode(env.get(b"SHELL", b"")) in paths.LOGIN_SHELLS and not starts_mosh(args):
+        env[b"SHELL"] = _encode(path)
+    argv = [_encode(("-" if as_login else "") + name), *args]
     try:
         os.execve(path, argv, env)
     except OSError as error:
         _alert_shell(path, str(error.strerror))
-        if env.get(b"SHELL") == os.fsencode(path):
+        if env.get(b"SHELL") == _encode(path):
             env[b"SHELL"] = FALLBACK_SHELL.encode()
         os.execve(FALLBACK_SHELL, [b"-sh" if as_login else b"sh", *args], env)
 
@@ -146,7 +146,7 @@ def shell_of_sssd(name: str, env: Environment) -> str:
     stays in the session, as with tlog, and must not be taken for another user's who has `su`ed.
     It is the user's to change, and decides what they start, not whether it is recorded.
     """
-    shell = os.fsdecode(env.get(b"TLOG_REC_SESSION_SHELL", b""))
+    shell = _decode(env.get(b"TLOG_REC_SESSION_SHELL", b""))
     if not shell or name != paths.SSSD_LOGIN_SHELL:
         return ""
     from sessionwrap import shells
@@ -276,7 +276,7 @@ def _shell_of_settings() -> str:
         sock.close()
     except (OSError, HandshakeError):
         return ""
-    return text if kind == handshake.UNRECORDED else ""
+    return handshake.parse_shells(text)[1] if kind == handshake.UNRECORDED else ""
 
 
 def _alert_shell(shell: str, reason: str) -> None:
@@ -290,8 +290,17 @@ def _alert_shell(shell: str, reason: str) -> None:
     )
 
 
+def _encode(text: str) -> bytes:
+    """Do what os.fsencode does: we are started with -X utf8."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _decode(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
 def _say(text: str) -> None:
     try:
-        os.write(2, f"sessionwrap: {text}\r\n".encode("utf-8", "surrogateescape"))
+        os.write(2, _encode(f"sessionwrap: {text}\r\n"))
     except OSError:
         return  # nobody is there to read it

@@ -8,8 +8,8 @@ imports: every login waits for this.
 
 from __future__ import annotations
 
-import os
-import stat
+import posix as os  # what the module `os` is made of, which takes most of a millisecond more
+from _stat import S_ISREG
 
 from sessionwrap import paths
 from sessionwrap.errors import TicketError
@@ -221,7 +221,7 @@ def read(path: str) -> Ticket | None:
         raise TicketError(f"{path}: {error.strerror}") from error
     try:
         status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode) or status.st_uid != 0:
+        if not S_ISREG(status.st_mode) or status.st_uid != 0:
             raise TicketError(f"{path} is not a file of root's")
         return parse(os.read(fd, MAX_BYTES + 1))
     finally:

@@ -42,6 +42,14 @@ def test_an_answer_with_a_pty_needs_the_pty() -> None:
         handshake.parse_reply(frame, 0)
 
 
+@pytest.mark.parametrize("shells", [("/bin/bash", "/bin/sh"), ("", "/bin/sh"), ("/bin/zsh", "")])
+def test_the_shells_of_an_answer_are_the_users_own_and_that_of_the_settings(
+    shells: tuple[str, str],
+) -> None:
+    frame = handshake.reply(handshake.OK, handshake.shells(*shells))
+    assert handshake.parse_shells(handshake.parse_reply(frame, 0)[1]) == shells
+
+
 def test_the_end_of_the_connection_is_no_answer() -> None:
     with pytest.raises(HandshakeError, match="hung up"):
         handshake.parse_reply(b"", 0)

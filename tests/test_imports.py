@@ -19,6 +19,7 @@ LOGIN_PATH = (
     "pam_module.hook",
     "sessionwrap.login",
     "sessionwrap.handover",
+    "sessionwrap.recording_pty",
     "sessionwrap.scope",
     "sessionwrap.config_files",
     "sessionwrap.decisions",
@@ -140,6 +141,11 @@ def test_the_login_path_imports_the_standard_library_and_itself(name: str) -> No
 
 @pytest.mark.parametrize("name", LOGIN_PATH)
 def test_the_login_path_loads_nothing_slow_by_a_detour(name: str) -> None:
+    assert not SLOW & loaded(name)
+
+
+def loaded(name: str) -> set[str]:
+    """Import a module in a fresh interpreter; give all modules that it has then."""
     code = f"import sys; sys.path.insert(0, {str(CHECKOUT)!r}); import {name}; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-IS", "-c", code],
@@ -149,7 +155,14 @@ def test_the_login_path_loads_nothing_slow_by_a_detour(name: str) -> None:
         check=True,
         cwd="/",
     )
-    assert not SLOW & set(done.stdout.split())
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("name", ["login", "handover", "recording_pty"])
+def test_the_login_shell_does_without_the_module_os(name: str) -> None:
+    modules = loaded(f"sessionwrap.{name}")
+    assert "posix" in modules
+    assert "os" not in modules
 
 
 def test_every_module_of_the_hook_is_in_the_login_path() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import os
 import select
 import socket
@@ -17,8 +18,8 @@ import struct
 from typing import Final, NamedTuple
 
 from sessionwrap import paths, scope, tickets
-from sessionwrap.handover import TIOCGSID
 from sessionwrap.recorder.spool import SUFFIX
+from sessionwrap.recording_pty import TIOCGSID
 
 PTS_MAJOR: Final = 136
 """Major number of Unix98 pty slaves (devices.txt of the kernel)."""
@@ -49,9 +50,13 @@ class _Process(NamedTuple):
 
 def recording_id(pid: int) -> str:
     """Give the id of the recording that process ``pid`` makes (tlog's form, unique on the host)."""
+    return f"{_boot_id()}-{pid:x}-{tickets.parent_and_start(pid)[1]:x}"
+
+
+@functools.cache
+def _boot_id() -> str:
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        boot = file.read(64).strip().replace("-", "")
-    return f"{boot}-{pid:x}-{tickets.parent_and_start(pid)[1]:x}"
+        return file.read(64).strip().replace("-", "")
 
 
 def pid_of(rec: str) -> int | None:
@@ -211,16 +216,17 @@ def _process(pid: int) -> _Process:
 
 def parent_of(pid: int) -> str:
     """Give the recording that the nearest ancestor of a process runs in; "" where none does."""
-    for _ in range(tickets.MAX_ANCESTORS):
-        try:
-            pid, _ = tickets.parent_and_start(pid)
-            if pid <= 1:
+    try:
+        parent = int(tickets.stat_fields(pid)[1])
+        for _ in range(tickets.MAX_ANCESTORS):
+            if parent <= 1:
                 break
-            rec = recording_on(tickets.terminal_of(pid))
-        except OSError:
-            break  # it has gone
-        if rec:
-            return rec
+            fields = tickets.stat_fields(parent)
+            if rec := recording_on(int(fields[4])):
+                return rec
+            parent = int(fields[1])
+    except OSError:
+        pass  # one has gone
     return ""
 
 

@@ -187,6 +187,7 @@ class Service:
         fd = connection.fileno()
         self._pending[fd] = Pending(connection, peer, time.monotonic() + FRAME_SECONDS)
         self._watch(fd, self._on_frame)
+        self._on_frame(fd)  # mostly it is there already
 
     def _on_frame(self, fd: int) -> None:
         connection, peer, _ = self._pending[fd]

@@ -51,16 +51,16 @@ def serve(connection: socket.socket, peer: peers.Peer, settings: Settings) -> No
     try:
         request = _receive(connection)
         ticket = peers.decide(peer)
-        shell = ticket.shell or settings.text("shell")
+        shells = handshake.shells(ticket.shell, settings.text("shell"))
         if not ticket.record:
-            connection.send(handshake.reply(handshake.UNRECORDED, shell))
+            connection.send(handshake.reply(handshake.UNRECORDED, shells))
         elif request.kind == handshake.COMMAND:
             _log_start(_describe(peer, ticket, entries.COMMAND))
-            connection.send(handshake.reply(handshake.OK, shell))
+            connection.send(handshake.reply(handshake.OK, shells))
         elif inside := running.recording_that_shows(request.terminal, peer.pid, ticket):
             tty = terminal.name_of(request.terminal)
             _log_start(_describe(peer, ticket, entries.NESTED, tty=tty, parent=inside))
-            connection.send(handshake.reply(handshake.UNRECORDED, shell))
+            connection.send(handshake.reply(handshake.UNRECORDED, shells))
         else:
             _Session(connection, peer, request, settings, ticket).record()
     except SessionwrapError as error:
@@ -201,7 +201,8 @@ class _Session:
             raise
         try:
             outer.take()
-            answer = handshake.reply(handshake.RECORDED, self._settings.text("shell"))
+            shells = handshake.shells(self._ticket.shell, self._settings.text("shell"))
+            answer = handshake.reply(handshake.RECORDED, shells)
             socket.send_fds(self._connection, [answer], [slave])
             if self._connection.recv(handshake.MAX_FRAME) != handshake.TAKEN:
                 raise HandshakeError("the caller did not take the recording pty")

@@ -15,6 +15,8 @@ RECORDED = "alice"
 UNRECORDED = "bob"
 
 OURS = "ours"
+WINDOW = "window"
+"""Ours in a terminal window that belongs to no login: there is no ticket."""
 TLOG = "tlog"
 SCRIPT = "script"
 RELAY = "relay"
@@ -35,14 +37,17 @@ def _ours(process: Process) -> bool:
 
 
 class Contestant(NamedTuple):
-    """``argv`` starts it; ``is_recorder`` knows the processes that relay."""
+    """``argv`` starts it; ``is_recorder`` knows the processes that relay. With ``hook`` the PAM
+    hook has written a ticket before, as it does in every login.
+    """
 
     argv: tuple[str, ...]
     is_recorder: Callable[[Process], bool]
+    hook: bool = False
 
     def run(self, command: str) -> terminal.Login:
         """Start it on a terminal, as the recorded user; its shell runs ``command``."""
-        return terminal.start(RECORDED, self.argv, command)
+        return terminal.start(RECORDED, self.argv, command, hook=self.hook)
 
     def recorders(self) -> list[int]:
         """Give the pids of its processes that relay, a service among them."""
@@ -51,7 +56,8 @@ class Contestant(NamedTuple):
 
 CONTESTANTS = {
     PLAIN: Contestant(("/bin/bash",), lambda _: False),
-    OURS: Contestant((paths.LOGIN_SHELL,), _ours),
+    OURS: Contestant((paths.LOGIN_SHELL,), _ours, hook=True),
+    WINDOW: Contestant((paths.LOGIN_SHELL,), _ours),
     TLOG: Contestant(
         ("/usr/bin/tlog-rec-session",),
         lambda process: process.command.startswith(b"/usr/bin/tlog-rec-session\0"),

@@ -11,6 +11,7 @@ from host import Host
 from tests.system.helpers import (
     JOURNALD,
     PROMPT,
+    SPARE,
     alerts,
     command,
     gets_in,
@@ -77,6 +78,42 @@ def test_a_killed_worker_ends_the_session_and_what_was_on_the_screen_is_recorded
     assert ids(host, recording["rec"]) == list(range(1, recording["messages"] + 1))
     host.wait_until(lambda: shells_of(host, "alice") == "")
     host.wait_until(lambda: host.run(["ls", "/run/sessionwrap/spool"]).stdout == "")
+
+
+def spare(host: Host) -> int:
+    """Wait until a worker waits for the next recording; give its pid."""
+    find = ["pgrep", "-x", SPARE]
+    host.wait_until(lambda: host.run(find, check=False).returncode == 0)
+    return int(host.run(find).stdout)
+
+
+def test_the_worker_that_waits_makes_the_next_recording_and_another_waits_then(host: Host) -> None:
+    waits = spare(host)
+    with login(host, "alice") as terminal:
+        assert recording_pids(host) == [waits]
+        assert spare(host) != waits
+        assert f"{waits} sessionwrapd" in host.run(["ps", "-e", "-o", "pid=,comm="]).stdout
+        logout(terminal)
+    (recording,) = wait_for_end(host)
+    assert recording["complete"]
+
+
+def test_a_killed_spare_worker_keeps_nobody_from_being_recorded(host: Host) -> None:
+    killed = spare(host)
+    host.run(["kill", "-KILL", str(killed)])
+    with login(host, "alice") as terminal:
+        command(terminal, "echo recorded")
+        logout(terminal)
+    (recording,) = wait_for_end(host)
+    assert b"recorded\r\n" in played(host, recording["rec"])
+    assert spare(host) != killed
+    assert alerts(host) == []
+
+
+def test_a_recorder_that_stops_leaves_no_spare_worker(host: Host) -> None:
+    spare(host)
+    host.run(["systemctl", "stop", "sessionwrapd.socket", "sessionwrapd.service"])
+    host.wait_until(lambda: host.run(["pgrep", "-u", "sessionwrap"], check=False).stdout == "")
 
 
 def test_a_recorder_that_restarts_leaves_running_recordings_alone(host: Host) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from host import Host
 
-from sessionwrap.handover import DRAIN_SECONDS
+from sessionwrap.recording_pty import DRAIN_SECONDS
 from tests.system import ways
 from tests.system.helpers import alerts, command, login, logout, played, recordings, ssh, workers
 
