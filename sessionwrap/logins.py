@@ -19,6 +19,14 @@ OUTCOMES: Final = (
 )
 """What can become of a login; of several entries of one login the last of these counts."""
 
+DESKTOPS: Final = frozenset(
+    (
+        *("gdm-autologin", "gdm-fingerprint", "gdm-password", "gdm-smartcard", "greetd", "kde"),
+        *("lightdm", "lightdm-autologin", "lxdm", "sddm", "sddm-autologin", "wdm", "xdm"),
+        "xrdp-sesman",
+    )
+)
+"""PAM services of display managers: a login of theirs has no terminal until a window opens one."""
 ENDINGS: Final = (message_ids.NO_SHELL, message_ids.ALERT_UNSEEN)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from sessionwrap.doctor.finding import Finding, bad, fine, for_sed, look
+from sessionwrap.logins import DESKTOPS
 from sessionwrap.setup.authselect import HOOK, HOOK_LINE
 
 DIRECTORIES: Final = ("/etc/pam.d", "/usr/lib/pam.d")
@@ -19,9 +20,8 @@ ALWAYS: Final = ("login", "sshd", "su", "su-l")
 TERMINALS: Final = frozenset(
     (
         *ALWAYS,
-        *("cockpit", "gdm-autologin", "gdm-fingerprint", "gdm-password", "gdm-smartcard", "greetd"),
-        *("kde", "lightdm", "lightdm-autologin", "lxdm", "other", "remote", "sddm"),
-        *("sddm-autologin", "sudo-i", "wdm", "xdm", "xrdp-sesman"),
+        *DESKTOPS,
+        *("cockpit", "other", "remote", "sudo-i"),
     )
 )
 """Services whose sessions have a terminal, or a desktop that opens terminals."""

@@ -17,6 +17,7 @@ from typing import Final
 from sessionwrap import entries, journal_protocol, message_ids, paths, tickets
 from sessionwrap.entries import LOGGED, PREFIX
 from sessionwrap.errors import TicketError
+from sessionwrap.logins import DESKTOPS
 from sessionwrap.model import Recording
 from sessionwrap.recorder import child, confirm, running
 
@@ -190,8 +191,10 @@ def _nothing_asked(login: Login) -> None:
 
 
 def _is_on_display(ticket: tickets.Ticket) -> bool:
-    """Tell a desktop's login: display managers name their display (pam_set_item(3), PAM_TTY)."""
-    return ticket.tty.startswith(":")
+    """Tell a desktop's login. Display managers name their display (pam_set_item(3), PAM_TTY), or,
+    as GDM and SDDM do, the virtual terminal that it is on.
+    """
+    return ticket.tty.startswith(":") or ticket.service in DESKTOPS
 
 
 def find_programs(of: list[Login]) -> dict[str, dict[int, str]]:

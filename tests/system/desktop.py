@@ -1,7 +1,7 @@
 """A display manager, as far as PAM sees one: runs programs of a user's in a session on a display.
 
-Arguments: the user, the display, the command line. Runs in the host as root; ends with the
-command, as its session does.
+Arguments: the PAM service, what it says the terminal is, the user, the display, the command line.
+Runs in the host as root; ends with the command, as its session does.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ class Conversation(ctypes.Structure):
     _fields_ = (("ask", CONVERSATION), ("data", ctypes.c_void_p))
 
 
-user, display, *command = sys.argv[1:]
+service, tty, user, display, *command = sys.argv[1:]
 pam = ctypes.CDLL("libpam.so.0")
 handle = ctypes.c_void_p()
 nobody = Conversation(CONVERSATION(lambda: 19), None)
 account = pwd.getpwnam(user)
 for done in (
-    pam.pam_start(b"xdm", user.encode(), ctypes.byref(nobody), ctypes.byref(handle)),
-    pam.pam_set_item(handle, PAM_TTY, ctypes.c_char_p(display.encode())),
+    pam.pam_start(service.encode(), user.encode(), ctypes.byref(nobody), ctypes.byref(handle)),
+    pam.pam_set_item(handle, PAM_TTY, ctypes.c_char_p(tty.encode())),
     pam.pam_open_session(handle, 0),
 ):
     if done != 0:

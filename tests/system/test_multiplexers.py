@@ -8,6 +8,7 @@ import pytest
 from host import Host
 
 from sessionwrap import message_ids
+from sessionwrap.recorder.logins import LOOK_SECONDS
 from tests.system import ways
 from tests.system.helpers import (
     PROMPT,
@@ -154,9 +155,13 @@ def test_a_window_opened_from_a_recorded_terminal_names_it_as_its_parent(desktop
     assert alerts(desktop) == []
 
 
-def test_a_desktop_without_a_terminal_is_noted_and_no_alert(desktop: Host) -> None:
-    with ways.desktop(desktop, "alice", "sleep", "3"):  # longer than until the first look
+@pytest.mark.parametrize("service", ways.DISPLAY_MANAGERS)
+def test_a_desktop_without_a_terminal_is_noted_and_no_alert(desktop: Host, service: str) -> None:
+    seconds = f"{LOOK_SECONDS[0] + 1}"  # longer than until the first look
+    with ways.desktop(desktop, "alice", "sleep", seconds, service=service):
         (entry,) = desktop.wait_for_entries(f"MESSAGE_ID={message_ids.NO_SHELL}")
-    assert entry["MESSAGE"] == "A login of alice by xdm has ended, and no shell of it was seen"
+    assert (
+        entry["MESSAGE"] == f"A login of alice by {service} has ended, and no shell of it was seen"
+    )
     assert recordings(desktop) == []
     assert alerts(desktop) == []

@@ -122,19 +122,27 @@ SYSTEMD_RUN = Way(
 )
 
 
+DISPLAY_MANAGERS = {"xdm": ":1", "gdm-password": "/dev/tty7"}
+"""PAM services, and what each says that the terminal is (PAM_TTY)."""
+
+
 def add_display(host: Host) -> None:
-    """Start an X server, display :1, and let `desktop` log users in on it by the service xdm."""
+    """Start an X server, display :1, and let `desktop` log users in on it."""
     host.copy_in(Path(__file__).parent / "desktop.py", _DESKTOP)
-    host.write("/etc/pam.d/xdm", "session include common-session\n")
+    for service in DISPLAY_MANAGERS:
+        host.write(f"/etc/pam.d/{service}", "session include common-session\n")
     host.run(["systemd-run", "-q", "--unit=xvfb", "Xvfb", ":1", "-ac"])
     display = "/tmp/.X11-unix/X1"  # noqa: S108 # the host's own /tmp
     host.wait_until(lambda: host.run(["test", "-e", display], check=False).returncode == 0)
 
 
 @contextlib.contextmanager
-def desktop(host: Host, user: str, *argv: str) -> Iterator[None]:
-    """Log a user in on the display for as long as a command runs, which must be over at the end."""
-    words = ["python3", _DESKTOP, user, ":1", *argv]
+def desktop(host: Host, user: str, *argv: str, service: str = "xdm") -> Iterator[None]:
+    """Log a user in on the display for as long as a command runs, which must be over at the end.
+
+    ``service`` is one of DISPLAY_MANAGERS.
+    """
+    words = ["python3", _DESKTOP, service, DISPLAY_MANAGERS[service], user, ":1", *argv]
     with subprocess.Popen(host.command(words), stdin=subprocess.DEVNULL) as session:
         try:
             yield
