@@ -5,6 +5,7 @@ What is tried runs in the host, from tests/system/attacks.
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ import pytest
 from host import Host
 from images import Image
 
-from tests.system.helpers import PROMPT, gets_in, recorder, recordings, workers
+from tests.system.helpers import PROMPT, gets_in, recorder, recordings, spare, workers
 
 if TYPE_CHECKING:
     import pexpect
@@ -40,6 +41,7 @@ def attackable(installed_image: Image) -> Iterator[tuple[Host, Idle]]:
         users = ("alice", "bob", "carol")
         host.run(["chpasswd"], input="".join(f"{user}:{PASSWORD}\n" for user in users))
         host.write("/etc/sudoers.d/alice", "alice ALL=(carol) NOPASSWD: ALL\n", 0o440)
+        spare(host)
         yield host, Idle(recorder(host), descriptors(host))
 
 
@@ -63,11 +65,11 @@ def copy_attacks(host: Host) -> None:
 
 
 def descriptors(host: Host) -> list[str]:
-    """Give what the recorder has open."""
+    """Give what the recorder has open; which pipe or socket it is counts for nothing."""
     listed = host.run(
         ["sh", "-c", f"for f in /proc/{recorder(host)}/fd/*; do readlink $f || :; done"]
     )
-    return sorted(listed.stdout.splitlines())
+    return sorted(re.sub(r"\[\d+\]", "", line) for line in listed.stdout.splitlines())
 
 
 def attack(script: str, *words: object) -> str:

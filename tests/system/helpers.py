@@ -163,6 +163,13 @@ def recorder(host: Host) -> int:
     return int(shown.stdout)
 
 
+def spare(host: Host) -> int:
+    """Wait until a worker waits for the next recording; give its pid."""
+    find = ["pgrep", "-x", SPARE]
+    host.wait_until(lambda: host.run(find, check=False).returncode == 0)
+    return int(host.run(find).stdout)
+
+
 def workers(host: Host) -> list[int]:
     """Give the pids of all processes of the recorder but the service itself and the spare worker.
 

@@ -11,7 +11,6 @@ from host import Host
 from tests.system.helpers import (
     JOURNALD,
     PROMPT,
-    SPARE,
     alerts,
     command,
     gets_in,
@@ -22,6 +21,7 @@ from tests.system.helpers import (
     recorder,
     recording_pids,
     recordings,
+    spare,
     ssh,
     wait_for_end,
     workers,
@@ -78,13 +78,6 @@ def test_a_killed_worker_ends_the_session_and_what_was_on_the_screen_is_recorded
     assert ids(host, recording["rec"]) == list(range(1, recording["messages"] + 1))
     host.wait_until(lambda: shells_of(host, "alice") == "")
     host.wait_until(lambda: host.run(["ls", "/run/sessionwrap/spool"]).stdout == "")
-
-
-def spare(host: Host) -> int:
-    """Wait until a worker waits for the next recording; give its pid."""
-    find = ["pgrep", "-x", SPARE]
-    host.wait_until(lambda: host.run(find, check=False).returncode == 0)
-    return int(host.run(find).stdout)
 
 
 def test_the_worker_that_waits_makes_the_next_recording_and_another_waits_then(host: Host) -> None:
