@@ -149,7 +149,7 @@ class Relay:
 
         On a busy machine sshd may close its terminal before we have seen that the shell has ended.
         """
-        while self._spool.room(CHUNK) is not None:
+        while self._spool.room(CHUNK) is not None or self._passes():
             try:
                 data = os.read(self._master, CHUNK)
             except BlockingIOError:

@@ -211,3 +211,18 @@ def test_a_session_has_exited_if_it_ended_before_its_terminal_hung_up(
         os.close(found.program)
     found.client = found.outer
     found.close()
+
+
+def test_what_finds_no_room_at_the_end_of_who_may_lose_is_counted(tmp_path: Path) -> None:
+    found = Session(tmp_path, may_lose=True)
+    for count in (4096, 1):
+        while found.spool.put(0, OUTPUT, b"x" * count):
+            pass
+    found.outbox.flush(0, everything=True)  # so that the sink is known to be away
+    os.write(found.program, b"the last words")
+    os.close(found.program)
+    os.close(found.client)
+    assert found.relay.drain_output("hangup") == "exited"
+    assert found.relay.lost == len(b"the last words")
+    found.client = found.outer
+    found.close()
