@@ -20,7 +20,6 @@ ANSWER_SECONDS = 2
 """How long a login that is not recorded waits for the recorder to name a shell."""
 MOSH = b"mosh-server"
 """Started by a command over SSH, it opens a terminal that outlives that, and starts SHELL there."""
-_QUOTES = bytes(0x20 if byte in b"'\"\\" else byte for byte in range(256))
 EMPTIED = (b"GCONV_PATH", b"LD_AUDIT", b"LD_LIBRARY_PATH", b"LD_PRELOAD", b"LOCPATH")
 """What sshd_config.d/sessionwrap.conf sets to nothing; nobody else needs to see that."""
 
@@ -159,10 +158,11 @@ def starts_mosh(args: list[bytes], *, with_command: bool = False) -> bool:
 
     ``with_command``: one that starts a command instead of the shell (mosh-server(1)).
     """
-    command = args[1] if args[:1] == [b"-c"] and len(args) > 1 else b""
-    _, found, rest = command.partition(MOSH)
-    words = rest.translate(_QUOTES).split()
-    return bool(found) and (not with_command or b"--" in words)
+    if args[:1] != [b"-c"]:
+        return False
+    after = b"".join(args[1:2]).partition(MOSH)[2]
+    words = after.translate(bytes.maketrans(b"'\"\\", b"   ")).split()
+    return words[:1] == [b"new"] and (not with_command or b"--" in words)
 
 
 def parent() -> tuple[str, int, list[str]]:
@@ -173,13 +173,13 @@ def parent() -> tuple[str, int, list[str]]:
     pid = os.getppid()
     try:
         with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
-            lines = [line.split() for line in file.read(4096).split("\n")]
+            status = file.read(4096)
         with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as file:
             command = file.read(65536).split("\0")
     except OSError:
         return "", 0, []
-    fields = {line[0]: line[1:] for line in lines if line}
-    return " ".join(fields["Name:"]), int(fields["Uid:"][1]), command
+    name = status.partition("\n")[0].partition("\t")[2]
+    return name, int(status.partition("\nUid:")[2].split(None, 2)[1]), command
 
 
 _OPTIONS_WITH_VALUE = {

@@ -19,11 +19,13 @@ TIOCGSID = 0x5429
 DRAIN_SECONDS = 5
 """How long a terminal that outlives us is waited for, until its last output is on it."""
 
-Environment = dict[bytes, bytes]
-
 
 def take(
-    sock: _socket.socket, slave: int, env: Environment, mode: bytes, saved: list[object] | None
+    sock: _socket.socket,
+    slave: int,
+    env: dict[bytes, bytes],
+    mode: bytes,
+    saved: list[object] | None,
 ) -> None:
     """Go on in the recording pty, in this process or in a child.
 

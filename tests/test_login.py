@@ -103,7 +103,17 @@ def test_mosh_is_known_by_the_command_that_starts_its_server(command: bytes) -> 
     assert starts_mosh([b"-c", quoted], with_command=True)
 
 
-@pytest.mark.parametrize("args", [[], [b"-c"], [MOSH], [b"-c", b"ls -- /"], [b"-c", b"", MOSH]])
+@pytest.mark.parametrize(
+    "args",
+    [
+        [],
+        [b"-c"],
+        [MOSH],
+        [b"-c", b"ls -- /"],
+        [b"-c", b"", MOSH],
+        [b"-c", b"pgrep mosh-server; git checkout -- file"],
+    ],
+)
 def test_another_command_is_not_taken_for_mosh(args: list[bytes]) -> None:
     assert not starts_mosh(args)
     assert not starts_mosh(args, with_command=True)

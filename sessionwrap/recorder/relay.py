@@ -25,6 +25,9 @@ CHUNK: Final = 4096
 """Bytes of one read. A pty gives at most 4095."""
 BURST: Final = 16
 """Reads of output in a row before input is looked at again."""
+LAST_BYTES: Final = 1 << 20
+"""More than a pty holds (TTYB_DEFAULT_MEM_LIMIT, 640 KiB, of the kernel's tty_buffer.c): a job that
+was left in the background, and prints on, is not waited for."""
 MANY: Final = 1024
 """Bytes: a read of as many as that is likely to be followed by another."""
 ROBBED: Final = 3
@@ -149,7 +152,8 @@ class Relay:
 
         On a busy machine sshd may close its terminal before we have seen that the shell has ended.
         """
-        while self._spool.room(CHUNK) is not None or self._passes():
+        left = LAST_BYTES
+        while left > 0 and (self._spool.room(CHUNK) is not None or self._passes()):
             try:
                 data = os.read(self._master, CHUNK)
             except BlockingIOError:
@@ -158,6 +162,7 @@ class Relay:
                 return entries.EXITED if reason == entries.HUNG_UP else reason
             if not data:
                 break
+            left -= len(data)
             if self._log_output:
                 self._record(OUTPUT, data)
         return reason

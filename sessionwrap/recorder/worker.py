@@ -51,16 +51,15 @@ def serve(connection: socket.socket, peer: peers.Peer, settings: Settings) -> No
     try:
         request = _receive(connection)
         ticket = peers.decide(peer)
-        shells = handshake.shells(ticket.shell, settings.text("shell"))
         if not ticket.record:
-            connection.send(handshake.reply(handshake.UNRECORDED, shells))
+            connection.send(_answer(handshake.UNRECORDED, ticket, settings))
         elif request.kind == handshake.COMMAND:
             _log_start(_describe(peer, ticket, entries.COMMAND))
-            connection.send(handshake.reply(handshake.OK, shells))
+            connection.send(_answer(handshake.OK, ticket, settings))
         elif inside := running.recording_that_shows(request.terminal, peer.pid, ticket):
             tty = terminal.name_of(request.terminal)
             _log_start(_describe(peer, ticket, entries.NESTED, tty=tty, parent=inside))
-            connection.send(handshake.reply(handshake.UNRECORDED, shells))
+            connection.send(_answer(handshake.UNRECORDED, ticket, settings))
         else:
             _Session(connection, peer, request, settings, ticket).record()
     except SessionwrapError as error:
@@ -71,6 +70,11 @@ def _receive(connection: socket.socket) -> Request:
     frame, descriptors, _, _ = socket.recv_fds(connection, handshake.MAX_FRAME, 4)
     kind, mode, term = handshake.parse_request(frame, len(descriptors))
     return Request(kind, mode, term, descriptors[0] if descriptors else -1)
+
+
+def _answer(kind: bytes, ticket: Ticket, settings: Settings) -> bytes:
+    """Give an answer that names the shells."""
+    return handshake.reply(kind, handshake.shells(ticket.shell, settings.text("shell")))
 
 
 def refuse(connection: socket.socket, reason: str) -> None:
@@ -201,8 +205,7 @@ class _Session:
             raise
         try:
             outer.take()
-            shells = handshake.shells(self._ticket.shell, self._settings.text("shell"))
-            answer = handshake.reply(handshake.RECORDED, shells)
+            answer = _answer(handshake.RECORDED, self._ticket, self._settings)
             socket.send_fds(self._connection, [answer], [slave])
             if self._connection.recv(handshake.MAX_FRAME) != handshake.TAKEN:
                 raise HandshakeError("the caller did not take the recording pty")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import subprocess
 import threading
 import time
 import tty
@@ -225,4 +226,26 @@ def test_what_finds_no_room_at_the_end_of_who_may_lose_is_counted(tmp_path: Path
     assert found.relay.drain_output("hangup") == "exited"
     assert found.relay.lost == len(b"the last words")
     found.client = found.outer
+    found.close()
+
+
+def test_a_job_that_prints_on_after_the_hangup_does_not_keep_a_session_that_may_lose(
+    tmp_path: Path,
+) -> None:
+    found = Session(tmp_path, may_lose=True)
+    for count in (4096, 1):
+        while found.spool.put(0, OUTPUT, b"x" * count):
+            pass
+    found.outbox.flush(0, everything=True)  # so that the sink is known to be away
+    with subprocess.Popen(["/usr/bin/yes"], stdout=found.program) as job:
+        reasons: list[str] = []
+        drain = threading.Thread(
+            target=lambda: reasons.append(found.relay.drain_output("hangup")), daemon=True
+        )
+        drain.start()
+        drain.join(30)
+        job.kill()
+    assert reasons == ["hangup"]
+    os.close(found.program)
+    os.close(found.outer)
     found.close()

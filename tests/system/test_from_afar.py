@@ -52,7 +52,7 @@ def by_mosh(host: Host, user: str) -> None:
     with mosh(host, user) as terminal:
         terminal.expect_exact(PROMPT)
         terminal.sendline(SAY)
-        terminal.expect_exact(f"{PROMPT}")
+        terminal.expect_exact(PROMPT)
         terminal.sendline("exit")
         terminal.expect(pexpect.EOF)
 
