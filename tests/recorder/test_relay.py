@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import socket
-import subprocess
 import threading
 import time
 import tty
@@ -21,7 +20,7 @@ from sessionwrap.errors import SinkError
 from sessionwrap.model import OUTPUT, Head
 from sessionwrap.recorder import notices
 from sessionwrap.recorder.outbox import Outbox
-from sessionwrap.recorder.relay import Relay, Signals
+from sessionwrap.recorder.relay import LAST_BYTES, Relay, Signals
 from sessionwrap.recorder.spool import MIN_BANK_BYTES, Spool
 
 HEAD = Head("host", "rec", "alice", "xterm", 1, 1_000_000)
@@ -237,15 +236,16 @@ def test_a_job_that_prints_on_after_the_hangup_does_not_keep_a_session_that_may_
         while found.spool.put(0, OUTPUT, b"x" * count):
             pass
     found.outbox.flush(0, everything=True)  # so that the sink is known to be away
-    with subprocess.Popen(["/usr/bin/yes"], stdout=found.program) as job:
-        reasons: list[str] = []
-        drain = threading.Thread(
-            target=lambda: reasons.append(found.relay.drain_output("hangup")), daemon=True
-        )
-        drain.start()
-        drain.join(30)
-        job.kill()
+    endless = os.open("/dev/zero", os.O_RDONLY)  # a pty is empty for moments, whoever prints
+    found.relay._master = endless
+    reasons: list[str] = []
+    drain = threading.Thread(
+        target=lambda: reasons.append(found.relay.drain_output("hangup")), daemon=True
+    )
+    drain.start()
+    drain.join(30)
     assert reasons == ["hangup"]
-    os.close(found.program)
-    os.close(found.outer)
+    assert found.relay.lost == LAST_BYTES
+    for fd in (endless, found.program, found.outer):
+        os.close(fd)
     found.close()
