@@ -25,6 +25,7 @@ from tests.system.directory import (  # noqa: F401 # fixtures
     plain_directory_host,
     plain_directory_image,
 )
+from tests.system.policy import policies  # noqa: F401 # a fixture
 
 ROOT = Path(__file__).resolve().parents[2]
 SCOPE = "[session_recording]\nscope = some\ngroups = wheel\n"
